@@ -1,0 +1,1 @@
+"""goodnet finds and removes backdoors in neural networks."""
