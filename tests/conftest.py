@@ -1,0 +1,17 @@
+"""Shared fixtures."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def data_dir() -> Path:
+    """The folder with real models and images, from $GOODNET_DATA; the test is skipped where there is none."""
+    place = os.environ.get("GOODNET_DATA")
+    if not place or not Path(place).is_dir():
+        pytest.skip("GOODNET_DATA names no folder with the real models and images")
+    return Path(place)
