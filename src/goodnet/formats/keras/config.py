@@ -1,0 +1,213 @@
+"""A Keras model's JSON config as a LayerGraph."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from torch import nn
+
+from goodnet.errors import ModelError, UnsafeModelError
+from goodnet.formats.keras.graph import LayerGraph, Slot, Step, slots
+from goodnet.formats.keras.layers import Config, Dialect, build_layer
+from goodnet.formats.keras.weights import Weights
+
+MODELS = frozenset(["Functional", "Model", "Sequential"])
+CODE_LAYERS = frozenset(["Lambda", "TorchModuleWrapper", "JaxLayer", "FlaxLayer", "TFSMLayer"])
+ARITHMETIC = {
+    "math.add": "Add",
+    "__operators__.add": "Add",
+    "math.subtract": "Subtract",
+    "math.multiply": "Multiply",
+    "math.truediv": "TrueDivide",
+}
+
+
+class UnsupportedLayerError(ModelError):
+    """A layer that goodnet has no torch module for; Keras itself may still run it."""
+
+
+def audit(config: Config) -> None:
+    """Refuse a model config that holds code or needs the author's own code.
+
+    Raises:
+        UnsafeModelError: naming the layer.
+    """
+    for layer in config.get("config", {}).get("layers", []) if isinstance(config.get("config"), dict) else []:
+        class_name = layer.get("class_name", "?")
+        name = layer.get("name") or layer.get("config", {}).get("name", class_name)
+        module = layer.get("module")
+        registered = layer.get("registered_name")
+        if class_name in CODE_LAYERS:
+            raise UnsafeModelError(
+                f"layer {name!r} is a {class_name} layer, which holds code; goodnet never runs code from a model "
+                "file: export the model to ONNX where that code is trusted"
+            )
+        own = module is not None and module.split(".")[0] != "keras"
+        if own or (registered is not None and registered != class_name and ">" in registered):
+            raise UnsafeModelError(
+                f"layer {name!r} is of the author's own type {registered or class_name!r}, which needs the author's "
+                "code; export the model to ONNX where that code is trusted"
+            )
+        if class_name in MODELS:
+            audit(layer)
+
+
+def layer_list(config: Config) -> list[Config]:
+    """Return the layers of a model config; files from before Keras 2.2.3 have the bare list for Sequential."""
+    inner = config.get("config")
+    layers = inner if isinstance(inner, list) else (inner or {}).get("layers")
+    if not isinstance(layers, list) or not all(isinstance(layer, dict) for layer in layers):
+        raise ModelError("expected a Keras Sequential or Functional model, got a config without a list of layers")
+    return layers
+
+
+def layer_name(layer: Config) -> str:
+    """Return a layer's name."""
+    return str(layer.get("config", {}).get("name") or layer.get("name") or layer["class_name"])
+
+
+def build_model(config: Config, weights: Weights, dialect: Dialect) -> LayerGraph:
+    """Return the torch module for a Sequential or Functional config with its weights.
+
+    Raises:
+        UnsupportedLayerError: a layer that has no torch module here, by name.
+        UnsafeModelError: a layer needs code.
+    """
+    if config.get("class_name") not in MODELS:
+        raise UnsafeModelError(
+            f"expected a Sequential or Functional Keras model, got the author's own class "
+            f"{config.get('registered_name') or config.get('class_name')!r}, which needs the author's code; "
+            "export the model to ONNX where that code is trusted"
+        )
+    described = layer_list(config)
+    sequential = config["class_name"] == "Sequential"
+    counted = [
+        (layer_name(layer), str(layer["class_name"]))
+        for layer in described
+        if not (sequential and layer["class_name"] == "InputLayer")
+    ]
+    stores = weights.children(counted)
+    layers: dict[str, list[nn.Module]] = {}
+    for layer in described:
+        name, class_name = layer_name(layer), str(layer["class_name"])
+        if name in layers:
+            raise ModelError(f"two layers are both named {name!r}")
+        if class_name in MODELS:
+            layers[name] = [build_model(layer, stores[name], dialect)]
+            continue
+        class_name = ARITHMETIC.get(str(layer.get("config", {}).get("function")), class_name)
+        own = stores[name].arrays() if name in stores else []
+        layers[name] = _layer(class_name, {**layer.get("config", {}), "name": name}, own, dialect)
+    steps, output = _chain(list(layers)) if sequential else _functional(config["config"])
+    return LayerGraph(layers, steps, output)
+
+
+def _layer(class_name: str, config: Config, weights: list[Any], dialect: Dialect) -> list[nn.Module]:
+    try:
+        return build_layer(class_name, config, weights, dialect)
+    except NotImplementedError as error:
+        raise UnsupportedLayerError(f"layer {config['name']!r} needs {error}, which goodnet cannot convert") from error
+    except UnsafeModelError:
+        raise
+    except (ModelError, ValueError, IndexError, KeyError, TypeError, RuntimeError) as error:
+        shapes = [tuple(array.shape) for array in weights]
+        raise ModelError(
+            f"layer {config['name']!r} ({class_name}) does not fit its weights of shapes {shapes}: {error}"
+        ) from error
+
+
+def _chain(names: list[str]) -> tuple[list[Step], Slot]:
+    return [Step(name, (Slot(position),)) for position, name in enumerate(names)], Slot(len(names))
+
+
+def _functional(config: Config) -> tuple[list[Step], Slot]:
+    inputs, outputs = (_endpoints(config.get(key, [])) for key in ("input_layers", "output_layers"))
+    if len(inputs) != 1 or len(outputs) != 1:
+        raise ModelError(
+            f"expected a model with one input and one output, got {len(inputs)} inputs and {len(outputs)} outputs"
+        )
+    ready: dict[tuple[str, int], Slot] = {(inputs[0][0], inputs[0][1]): Slot(0)}
+    waiting = [
+        (layer_name(layer), number, node)
+        for layer in config["layers"]
+        for number, node in enumerate(layer.get("inbound_nodes", []))
+        if (layer_name(layer), number) not in ready
+    ]
+    steps: list[Step] = []
+    while waiting:
+        later = []
+        for name, number, node in waiting:
+            try:
+                arguments = _arguments(node, lambda layer, index: ready[layer, index], name)
+            except KeyError:
+                later.append((name, number, node))
+                continue
+            steps.append(Step(name, arguments))
+            ready[name, number] = Slot(len(steps))
+        if len(later) == len(waiting):
+            break
+        waiting = later
+    # A nested model's own calls can be listed too, with inputs outside of this model: those never get ready.
+    output = (outputs[0][0], outputs[0][1])
+    if output not in ready:
+        raise ModelError(f"the output layer {output[0]!r} is not connected to the input layer {inputs[0][0]!r}")
+    return _needed(steps, ready[output])
+
+
+def _needed(steps: list[Step], output: Slot) -> tuple[list[Step], Slot]:
+    """Drop the steps that do not lead to the output."""
+    keep = {output.index}
+    for position in range(len(steps), 0, -1):
+        if position in keep:
+            keep.update(slots(steps[position - 1].arguments))
+    number = {old: new for new, old in enumerate(sorted(keep | {0}))}
+
+    def renumber(argument: Any) -> Any:
+        if isinstance(argument, Slot):
+            return Slot(number[argument.index])
+        return tuple(renumber(each) for each in argument) if isinstance(argument, tuple) else argument
+
+    kept = [Step(s.layer, renumber(s.arguments)) for i, s in enumerate(steps, start=1) if i in keep]
+    return kept, Slot(number[output.index])
+
+
+def _endpoints(value: Any) -> list[list[Any]]:
+    """Return [[layer, node, tensor], ...]; Keras 3 leaves the outer list away where there is one."""
+    if isinstance(value, dict):
+        value = list(value.values())
+    return [value] if value and isinstance(value[0], str) else list(value)
+
+
+def _arguments(node: Any, slot: Callable[[str, int], Slot], layer: str) -> tuple[Any, ...]:
+    """Return what one call of a layer is given, from a Keras 3 node (a dict) or a Keras 2 node (a list)."""
+    if isinstance(node, dict):
+        values = [_value(argument, slot) for argument in node.get("args", [])]
+        keywords = node.get("kwargs") or {}
+    else:
+        if node and isinstance(node[0], str):
+            node = [node]
+        values = [slot(entry[0], entry[1]) for entry in node]
+        keywords = {key: value for entry in node if len(entry) > 3 for key, value in entry[3].items()}
+    for key, value in keywords.items():
+        if key == "y":
+            is_tensor = isinstance(value, list) and value and isinstance(value[0], str) and value[0] != "_CONSTANT_VALUE"
+            values.append(slot(value[0], value[1]) if is_tensor else _value(_constant(value), slot))
+        elif key not in ("training", "mask", "name") and value is not None:
+            raise UnsupportedLayerError(f"layer {layer!r} is called with {key}={value!r}, which goodnet cannot convert")
+    return tuple(values)
+
+
+def _constant(value: Any) -> Any:
+    return value[2] if isinstance(value, list) and value and value[0] == "_CONSTANT_VALUE" else value
+
+
+def _value(argument: Any, slot: Callable[[str, int], Slot]) -> Any:
+    if isinstance(argument, dict):
+        if argument.get("class_name") == "__keras_tensor__":
+            layer, node, _ = argument["config"]["keras_history"]
+            return slot(layer, node)
+        raise UnsupportedLayerError(f"a call with {argument.get('class_name')} is more than goodnet can convert")
+    if isinstance(argument, list):
+        return tuple(_value(each, slot) for each in argument)
+    return argument
