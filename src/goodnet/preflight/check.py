@@ -42,7 +42,7 @@ class PreflightResult:
     Attributes:
         model: bound to the images' shape, with the preprocessing to go on with.
         images: fitted to the model.
-        clean_accuracy: share of the images (at most 256, class-balanced) classified right; None without labels.
+        clean_accuracy: share of at most 256 images, class-balanced, classified right; None without labels.
         settings: the preprocessing in words, as the command line spells it.
         warnings: what the user should know, one sentence or two each.
         tried: the settings tried, the given ones first, then the best first.
@@ -116,7 +116,7 @@ def _judge_by_accuracy(
 ) -> Judgement:
     """The answers to go on with, and warnings; PreflightError where there are none."""
     better = [other for other in others if other.clearly_better_than(given)]
-    best = max(better, key=lambda answers: answers.rank, default=given)
+    best = _best(better) if better else given
     other_numbers = renumbering(given)
     if other_numbers is not None and other_numbers.agreement > best.accuracy:
         raise PreflightError(
@@ -124,42 +124,43 @@ def _judge_by_accuracy(
             f"would agree were they numbered otherwise: {other_numbers.description}. Renumber them, or leave "
             "them out: --no-labels"
         )
-    settings = given.setting.describe()
-    if best is not given:
-        fitting = best.setting.describe()
-        found = (
-            f"{path} classifies {best.describe()} right under {fitting}, {given.describe()} under {settings}"
-        )
+    settings, fitting = given.setting.describe(), best.setting.describe()
+    if better:
+        found = f"{path} classifies {best.describe()} right under {fitting} and {given.describe()} under "
+        found += settings
         if not explicit:
-            return best, (f"{found}; going on with {fitting}, pass it to settle this", *_low(best))
+            return best, (f"{found}; going on with {fitting}", *_low(best))
         if not given.above_chance(0.001) or given.accuracy < 0.67 * best.accuracy:
             raise PreflightError(f"{found}, as given; pass {fitting} instead")
         return given, (f"{found}; going on with the latter, as given", *_low(given))
-    if given.above_chance(0.001):
-        return given, _low(given)
-    if given.upper_bound() < (1 + given.chance) / 2:
+    found = f"{path} classifies only {given.describe()} right under {settings}"
+    if not given.above_chance(0.001) and given.upper_bound() < (1 + given.chance) / 2:
         raise PreflightError(
-            f"{path} classifies only {given.describe()} right under {settings}, no better than chance, and no "
-            f"common setting fits. Tried: {_table(tried)}. Are these the images and labels the model was "
-            "trained for? Give its settings (--pixel-range, --mean, --std), or leave the labels out: --no-labels"
+            f"{found}, no better than chance, and no common setting clearly fits. Tried: {_table(tried)}. "
+            "Are these the images and labels the model was trained for? Give its settings (--pixel-range, "
+            "--mean, --std), or leave out the labels: --no-labels"
         )
-    few = f"{path} classifies {given.describe()} right under {settings}: too few to tell whether that fits"
-    return given, (few,)
+    likely = _best([given, *others])
+    if likely.accuracy >= given.accuracy + 0.15:
+        return given, (
+            f"{found}, and {likely.describe()} under {likely.setting.describe()}, which may be what it was "
+            "trained with; more images would tell",
+        )
+    if not given.above_chance(0.001):
+        return given, (f"{found}, which are too few to tell whether that is what it was trained with",)
+    return given, _low(given)
 
 
 def _judge_by_spread(path: str, given: Answers, others: list[Answers], tried: tuple[Trial, ...]) -> Judgement:
     """The given answers and warnings; PreflightError where the network hardly reacts to the images."""
     best = max(others, key=lambda answers: answers.rank, default=given)
-    settings, fitting, classes = (
-        given.setting.describe(),
-        best.setting.describe(),
-        torch.unique(given.predictions),
-    )
+    settings, fitting = given.setting.describe(), best.setting.describe()
+    classes = torch.unique(given.predictions)
     if len(given) >= 4 and len(classes) == 1 and given.reaction() < 0.1:
         hint = f"{fitting} seems to fit" if best.score > 0.3 else f"tried: {_table(tried)}"
         raise PreflightError(
-            f"{path} gives all {len(given)} images almost the same scores under {settings}, so that cannot be "
-            f"what it was trained with; {hint}"
+            f"{path} gives all {len(given)} images almost the same scores under {settings}, so it was "
+            f"hardly trained with that; {hint}"
         )
     confidence = float(given.logits.softmax(1).amax(1).mean())
     warnings = [
@@ -168,8 +169,9 @@ def _judge_by_spread(path: str, given: Answers, others: list[Answers], tried: tu
     ]
     if given.score < 0.7 * best.score:
         warnings.append(
-            f"under {fitting} the answers are surer and more varied ({best.score:.2f} against {given.score:.2f} "
-            "of 1): pass that if the model was trained so; it means little if all images show one class"
+            f"under {fitting} the answers are surer and more varied ({best.score:.2f} of 1 against "
+            f"{given.score:.2f}): pass that if the model was trained so; it means little if all images show "
+            "one class"
         )
     return given, tuple(warnings)
 
@@ -187,6 +189,13 @@ def _try_alternatives(model: Classifier, sample: CleanImages, batch_size: int) -
         return outcomes
     finalists = [answer(model, a.setting, sample, batch_size) for a in outcomes[:_FINALISTS]]
     return sorted(finalists, key=lambda a: a.rank, reverse=True) + outcomes[_FINALISTS:]
+
+
+def _best(answers: list[Answers]) -> Answers:
+    """The likeliest of those whose accuracy is within one standard error of the highest."""
+    top = max(answers, key=lambda a: a.rank)
+    margin = (top.accuracy * (1 - top.accuracy) / len(top)) ** 0.5
+    return max((a for a in answers if a.accuracy >= top.accuracy - margin), key=lambda a: a.rank[1])
 
 
 def _improvable(given: Answers) -> bool:
