@@ -9,6 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from goodnet.errors import ImagesError
+
 
 @dataclass(frozen=True, eq=False)
 class CleanImages:
@@ -27,6 +29,24 @@ class CleanImages:
     source: str = "images"
     paths: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Hold what the attributes promise.
+
+        Raises:
+            ImagesError: pixels or labels of another shape or type, NaN pixels, or pixels outside 0..1.
+        """
+        if self.pixels.ndim != 4 or self.pixels.dtype != torch.float32:
+            got = f"{self.pixels.dtype} {tuple(self.pixels.shape)}"
+            raise ImagesError(f"expected float32 pixels (n, C, H, W), got {got}; load_images makes them")
+        labels = self.labels
+        if labels is not None and (labels.dtype != torch.int64 or labels.shape != self.pixels.shape[:1]):
+            got = f"{labels.dtype} {tuple(labels.shape)} for {len(self)} images"
+            raise ImagesError(f"expected int64 labels (n,), got {got}")
+        if self.pixels.numel():
+            low, high = (float(extreme) for extreme in self.pixels.aminmax())
+            if not (low >= -1e-4 and high <= 1 + 1e-4):
+                raise ImagesError(f"expected pixels in 0..1, got {low:g}..{high:g}; load_images scales them")
 
     def __len__(self) -> int:
         return int(self.pixels.shape[0])

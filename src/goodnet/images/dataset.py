@@ -28,14 +28,15 @@ def recognises(source: object) -> bool:
 
 
 def read(source: object, request: Request) -> RawImages:
-    """Take images, and labels where items are pairs, from a map-style data set; make only the chosen items.
+    """Take images, and labels where items are pairs, from a map-style data set or the one of a loader.
 
-    The set's own `targets` or `labels` make the sample class-balanced; without them it is uniform.
+    Only the chosen items are made. The set's own `targets` or `labels` make the sample class-balanced;
+    without them it is uniform.
     """
     if isinstance(source, str):
         return _read_items(_torchvision(source, request), source, request)
     if isinstance(source, DataLoader):
-        raise ImagesError("got a DataLoader; pass its data set instead: load_images(loader.dataset)")
+        source = source.dataset
     if isinstance(source, IterableDataset) or not hasattr(source, "__len__"):
         raise ImagesError("an iterable data set cannot be sampled; pass a map-style one, or arrays (x, y)")
     return _read_items(source, type(source).__name__, request)

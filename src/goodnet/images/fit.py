@@ -20,8 +20,8 @@ _LUMA = (0.299, 0.587, 0.114)
 def fit_to(images: CleanImages, input_shape: PartialShape, resize: bool = False) -> CleanImages:
     """Return `images` in the shape a model wants.
 
-    Images whose height and width are exactly swapped are transposed, with a note. Whatever else changes pixels
-    is done only if `resize` allows it: another size (bilinear, antialiased), grey to RGB or RGB to grey.
+    Images whose height and width are exactly swapped are transposed, with a note. Whatever else changes
+    pixels is done only if `resize` allows it: another size (bilinear, antialiased), grey to RGB, RGB to grey.
 
     Args:
         images: (n, C, H, W) in 0..1.
@@ -73,12 +73,12 @@ def check_labels(images: CleanImages, num_classes: int) -> tuple[str, ...]:
     if low < 0 or high >= num_classes:
         wrong = int(((images.labels < 0) | (images.labels >= num_classes)).sum())
         first = (
-            "; they seem to count from 1, goodnet counts from 0" if (low, high) == (1, num_classes) else ""
+            "; they seem to count from 1, goodnet counts from 0" if 1 <= low <= high == num_classes else ""
         )
         raise ImagesError(
             f"the model has {num_classes} classes (labels 0..{num_classes - 1}), but the labels of "
             f"{images.source} run from {low} to {high}, {wrong} of {len(images)} out of range{first}. "
-            "Are these the images the model was trained for? Correct the labels, or leave them out: --no-labels"
+            "Are these the images the model was trained for? Correct the labels, or leave out: --no-labels"
         )
     present = images.present_classes()
     if len(present) == 1:

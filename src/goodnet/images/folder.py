@@ -26,7 +26,8 @@ def read(source: object, request: Request) -> RawImages:
     """Read pictures; class subfolders give the labels. Only the chosen pictures are decoded.
 
     Subfolders that are all named by numbers (00000..00042) have those as labels; others are numbered from 0
-    in the order of their names. Files that are no pictures are passed over and counted in the notes.
+    in the order of their names. A single one, not a number, is no class. Files that are no
+    pictures are passed over and counted in the notes.
     """
     if isinstance(source, (list, tuple)):
         return _pictures([Path(item) for item in source], None, f"{len(source)} pictures", (), request)
@@ -48,7 +49,9 @@ def read(source: object, request: Request) -> RawImages:
         )
     files = loose or list(itertools.chain.from_iterable(groups.values()))
     labels = None
-    if groups:
+    if len(groups) == 1 and not next(iter(groups)).isdecimal():
+        notes += (f"{next(iter(groups))} is the only subfolder of {folder}, so it is not taken as a class",)
+    elif groups:
         numbers, note = _number(list(groups))
         labels = np.repeat(numbers, [len(members) for members in groups.values()])
         notes += (note,)

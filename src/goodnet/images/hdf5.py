@@ -25,7 +25,7 @@ def read(source: object, request: Request) -> RawImages:
     path = cast(Path, source)
     shapes: dict[str, tuple[int, ...]] = {}
 
-    def note(name: str, node: object) -> None:
+    def collect(name: str, node: object) -> None:
         if isinstance(node, h5py.Dataset):
             shapes[name] = node.shape
 
@@ -33,7 +33,7 @@ def read(source: object, request: Request) -> RawImages:
         with h5py.File(path, "r") as file:
             if "model_weights" in file or "layer_names" in file.attrs:
                 raise ImagesError(f"{path} is a Keras model, not an image set")
-            file.visititems(note)
+            file.visititems(collect)
             image_key, label_key = choose_keys(shapes, request.keys, str(path))
             if not shapes[image_key]:
                 raise ImagesError(
@@ -52,7 +52,8 @@ def read(source: object, request: Request) -> RawImages:
         except OSError as error:
             raise _damaged(path, error) from error
 
-    return RawImages(shapes[image_key][0], rows, labels, str(path))
+    note = f"images: {image_key}, labels: {label_key or 'none'}"
+    return RawImages(shapes[image_key][0], rows, labels, str(path), (), (note,))
 
 
 def _damaged(path: Path, error: OSError) -> ImagesError:

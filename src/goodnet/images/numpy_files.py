@@ -23,13 +23,14 @@ def recognises(source: object) -> bool:
 def read(source: object, request: Request) -> RawImages:
     """Read an image set from an .npz file (named arrays) or an .npy file (one array, no labels)."""
     path = cast(Path, source)
+    notes: tuple[str, ...] = ()
     if begins_with(path, b"\x93NUMPY"):
         images, labels = _read_npy(path), None
     else:
-        images, labels = _read_npz(path, request.keys)
+        images, labels, notes = _read_npz(path, request.keys)
     if images.ndim == 0:
         raise ImagesError(f"{path}: expected an array of images, got a single number")
-    return RawImages(len(images), lambda indices: np.asarray(images[indices]), labels, str(path))
+    return RawImages(len(images), lambda indices: np.asarray(images[indices]), labels, str(path), (), notes)
 
 
 def _read_npy(path: Path) -> Array:
@@ -39,7 +40,7 @@ def _read_npy(path: Path) -> Array:
         raise ImagesError(f"{path}: {_reason(error)}") from error
 
 
-def _read_npz(path: Path, keys: tuple[str, ...] | None) -> tuple[Array, Array | None]:
+def _read_npz(path: Path, keys: tuple[str, ...] | None) -> tuple[Array, Array | None, tuple[str, ...]]:
     try:
         with zipfile.ZipFile(path) as archive:
             shapes = {
@@ -54,7 +55,8 @@ def _read_npz(path: Path, keys: tuple[str, ...] | None) -> tuple[Array, Array | 
             )
         image_key, label_key = choose_keys(shapes, keys, str(path))
         with np.load(path, allow_pickle=False) as arrays:
-            return arrays[image_key], None if label_key is None else arrays[label_key]
+            labels = None if label_key is None else arrays[label_key]
+            return arrays[image_key], labels, (f"images: {image_key}, labels: {label_key or 'none'}",)
     except _UNREADABLE as error:
         raise ImagesError(f"{path}: {_reason(error)}") from error
 

@@ -23,7 +23,10 @@ def recognises(source: object) -> bool:
 
 
 def read(source: object, request: Request) -> RawImages:
-    """Read the `image` column (bytes, or struct {bytes, path}) and the `label` column; decode chosen rows only."""
+    """Read the `image` column (bytes, or struct {bytes, path}) and the `label` column.
+
+    Only the chosen rows are decoded.
+    """
     try:
         import pyarrow
         from pyarrow import parquet

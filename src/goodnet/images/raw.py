@@ -70,7 +70,8 @@ def choose_keys(
 
     Args:
         shapes: name to shape of every array in the file.
-        keys: (images,) or (images, labels) as the user named them, or None to go by the usual names.
+        keys: (images,) or (images, labels) as the user named them; None to go by the usual names or, where
+            no array has one, by what can only be images and labels.
         source: the file, for the message.
 
     Raises:
@@ -90,8 +91,8 @@ def choose_keys(
     labels = [name for name in shapes if name.lower() in LABEL_KEYS]
     if len(found) == 1 and len(labels) <= 1:
         return found[0], labels[0] if labels else None
-    if not found and not labels and len(shapes) == 1 and len(next(iter(shapes.values()))) >= 3:
-        return next(iter(shapes)), None
+    if not found and len(by_content := _by_content(shapes)) == 1:
+        return by_content[0]
     problem = "several arrays could be the images or labels" if found else "no array has a usual name"
     raise ImagesError(
         f"{source}: {problem} (x and y, images and labels, data and label). It has: {listing}. "
@@ -100,10 +101,18 @@ def choose_keys(
 
 
 def _suggestion(shapes: dict[str, tuple[int, ...]]) -> str:
-    """Return the likeliest 'IMAGES,LABELS' of a file: an image-like array and a vector as long as it is."""
-    for images, shape in sorted(shapes.items(), key=lambda item: "test" not in item[0].lower()):
+    """Return the likeliest 'IMAGES,LABELS' of a file."""
+    pairs = [f"{images},{labels}" for images, labels in _by_content(shapes) if labels is not None]
+    return min(pairs, key=lambda pair: "test" not in pair.lower(), default="IMAGES,LABELS")
+
+
+def _by_content(shapes: dict[str, tuple[int, ...]]) -> list[tuple[str, str | None]]:
+    """Every pair of an image-like array and a vector as long as it is, or no labels where there is none."""
+    pairs: list[tuple[str, str | None]] = []
+    for images, shape in shapes.items():
         if len(shape) >= 3:
-            for labels, other in shapes.items():
-                if len(other) == 1 and other[0] == shape[0]:
-                    return f"{images},{labels}"
-    return "IMAGES,LABELS"
+            vectors: list[str] = [
+                name for name, other in shapes.items() if other[:1] == shape[:1] and len(other) == 1
+            ]
+            pairs += [(images, labels) for labels in vectors] or [(images, None)]
+    return pairs

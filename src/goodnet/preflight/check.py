@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 
 from goodnet.classifier import Classifier, Preprocessing
-from goodnet.errors import ModelError, PreflightError
+from goodnet.errors import ImagesError, ModelError, PreflightError
 from goodnet.images import CleanImages, check_labels, fit_to, load_images
 from goodnet.preflight.alternatives import alternatives
 from goodnet.preflight.answers import Answers, answer
@@ -83,10 +83,12 @@ def check(
         ModelError: the network fails on the images, or answers with NaN.
         PreflightError: the settings do not fit, the labels are numbered differently, or nothing fits.
     """
+    if len(images) == 0:
+        raise ImagesError(f"{images.source} holds no images")
     fitted = fit_to(images, model.input_shape, resize)
     _require_channel_values(model.preprocessing, fitted.shape[0])
     model = model.bound_to(fitted.shape)
-    warnings = check_labels(fitted, model.classes)
+    warnings = _dim(fitted) + check_labels(fitted, model.classes)
     sample = load_images(fitted, limit=_IMAGES)
     given = answer(model, model.preprocessing, sample, batch_size)
     if not bool(given.finite.all()):
@@ -199,9 +201,9 @@ def _best(answers: list[Answers]) -> Answers:
 
 
 def _improvable(given: Answers) -> bool:
-    """Whether the answers leave room for clearly better ones: perfect ones would be."""
-    if given.labels is None:
-        return len(given) > 1
+    """Whether the answers are poor, or perfect ones would be clearly better."""
+    if given.labels is None or given.accuracy <= 0.5:
+        return True
     perfect = torch.nn.functional.one_hot(given.labels, given.logits.shape[1]).float()
     return Answers(given.setting, perfect, given.labels).clearly_better_than(given)
 
@@ -213,6 +215,17 @@ def _low(answers: Answers) -> tuple[str, ...]:
     return (
         f"the model classifies only {answers.describe()} right under the best setting found; if it should do "
         "better, images or settings do not fit and the verdict means little",
+    )
+
+
+def _dim(images: CleanImages) -> tuple[str, ...]:
+    """A warning where the brightest pixel is dark: the images may be 0..16, read as 0..255."""
+    brightest = float(images.pixels.max())
+    if brightest >= 0.25:
+        return ()
+    return (
+        f"the brightest pixel of {images.source} has {brightest:.0%} of white; if it should be white, give "
+        "--value-range LOW,HIGH",
     )
 
 
