@@ -46,7 +46,9 @@ def renumbering(answers: Answers) -> Renumbering | None:
         shown = ", ".join(f"{label} is class {c}" for label, c in sorted(pairs.items()) if label != c)[:100]
         text = f"they seem to be numbered differently from the network's classes (label {shown} ...)"
         found.append(Renumbering(text, _agreement(predictions, other)))
-    best = max(found, key=lambda candidate: candidate.agreement)
+    # The first that is nearly best: a simple explanation comes before a free renumbering.
+    highest = max(candidate.agreement for candidate in found)
+    best = next(candidate for candidate in found if candidate.agreement >= 0.85 * highest)
     needed = max(0.5, answers.accuracy + 0.3)
     return best if best.agreement > needed else None
 
