@@ -14,7 +14,7 @@ from goodnet.preflight.answers import Answers, answer
 from goodnet.preflight.numbering import renumbering
 
 _IMAGES = 256  # at most so many are looked at
-_FIRST_ROUND = 32  # on so many, all settings are tried; on all, the best few
+_FIRST_ROUND = 32  # on so many, all settings are tried; on all, the promising ones
 _FINALISTS = 6
 
 Judgement = tuple[Answers, tuple[str, ...]]
@@ -179,7 +179,7 @@ def _judge_by_spread(path: str, given: Answers, others: list[Answers], tried: tu
 
 
 def _try_alternatives(model: Classifier, sample: CleanImages, batch_size: int) -> list[Answers]:
-    """Try all settings on some images, then the best on all; the best first."""
+    """Try all settings on some images, then the promising ones on all; the best first."""
     first = load_images(sample, limit=_FIRST_ROUND)
     settings = alternatives(model.preprocessing, sample.pixels)
     outcomes = sorted(
@@ -189,8 +189,11 @@ def _try_alternatives(model: Classifier, sample: CleanImages, batch_size: int) -
     )
     if len(first) == len(sample):
         return outcomes
-    finalists = [answer(model, a.setting, sample, batch_size) for a in outcomes[:_FINALISTS]]
-    return sorted(finalists, key=lambda a: a.rank, reverse=True) + outcomes[_FINALISTS:]
+    # Two images short of the given setting is not yet hopeless.
+    level = answer(model, model.preprocessing, first, batch_size).score - 2 / len(first)
+    promising = sum(outcome.score >= level for outcome in outcomes[:_FINALISTS])
+    finalists = [answer(model, a.setting, sample, batch_size) for a in outcomes[:promising]]
+    return sorted(finalists, key=lambda a: a.rank, reverse=True) + outcomes[promising:]
 
 
 def _best(answers: list[Answers]) -> Answers:
