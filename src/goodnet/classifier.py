@@ -97,7 +97,9 @@ class Classifier:
         """(C, H, W) of an image; ModelError while it is not bound."""
         channels, height, width = self.input_shape
         if channels is None or height is None or width is None:
-            raise ModelError(f"the input shape of {self.path} is still open: {self.input_shape}; pass input_shape=(C, H, W)")
+            raise ModelError(
+                f"the input shape of {self.path} is still open: {self.input_shape}; pass input_shape=(C, H, W)"
+            )
         return channels, height, width
 
     @property
@@ -138,7 +140,9 @@ class Classifier:
                 f"{self.path} is not an image classifier: expected scores of shape (2, classes >= 2) for two images, got {got}"
             )
         if not bool(torch.isfinite(output).all()):
-            raise ModelError(f"{self.path} answers a plain grey image with NaN or infinite scores; its weights are unusable")
+            raise ModelError(
+                f"{self.path} answers a plain grey image with NaN or infinite scores; its weights are unusable"
+            )
         return dataclasses.replace(self, input_shape=shape, num_classes=int(output.shape[1]))
 
 

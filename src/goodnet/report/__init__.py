@@ -1,1 +1,5 @@
-"""Report."""
+"""Reports: the schema first, and everything that is rendered from it."""
+
+from goodnet.report.schema import CostFacts, ImageFacts, LabelReport, ModelFacts, ScanReport
+
+__all__ = ["CostFacts", "ImageFacts", "LabelReport", "ModelFacts", "ScanReport"]

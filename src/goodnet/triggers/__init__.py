@@ -1,1 +1,6 @@
-"""Triggers."""
+"""Trigger families: how a trigger is parametrised, how it stamps and how big it is."""
+
+from goodnet.triggers.family import Family, Parameters, Trigger
+from goodnet.triggers.patch import Patch
+
+__all__ = ["Family", "Parameters", "Patch", "Trigger"]

@@ -1,0 +1,156 @@
+"""Fit the calibration that goodnet ships, on the development zoo only.
+
+    python benchmarks/calibrate.py collect --zoo ZOO --data DATA --out features.json [--seeds 0 1]
+    python benchmarks/calibrate.py fit --features features.json --out src/goodnet/calibration.json
+
+`collect` scans every network of a zoo made by benchmarks/devzoo.py and writes down what each label's evidence was;
+networks that are there already are not scanned again. `fit` fits a logistic model with few weights, none negative, to the
+most suspicious label of every scan, and prints how well it separates them under leave-one-network-out.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy.optimize import minimize
+
+import goodnet
+from goodnet.evidence.statistics import Statistics, luck
+from goodnet.verdict import features
+
+IMAGES = {
+    "gtsrb": ("gtsrb.npz", "test_x,test_y"),
+    "cifar10": ("cifar10/test.parquet", None),
+    "mnist": ("mnist.npz", None),
+}
+KINDS_LEFT_OUT = ("all_to_all", "source_specific", "warp", "sinusoid")
+"""Attacks whose triggers are not patches; the patch family alone is not expected to find them, so it is not fitted to."""
+
+
+def collect(zoo: Path, data: Path, out: Path, seeds: list[int]) -> None:
+    """Scan the zoo and write the evidence of all labels to `out`."""
+    rows: dict[str, Any] = json.loads(out.read_text()) if out.exists() else {}
+    for net in json.loads((zoo / "truth.json").read_text()):
+        for seed in seeds:
+            key = f"{net['name']}/{seed}"
+            if key in rows:
+                continue
+            name, keys = IMAGES[net["ds"]]
+            images = goodnet.load_images(data / name, keys=keys.split(",") if keys else None, limit=256, seed=seed)
+            report = goodnet.scan(goodnet.load_model(zoo / f"{net['name']}.onnx"), images, seed=seed)
+            rows[key] = {
+                **{field: net[field] for field in ("name", "kind", "targets", "arch", "ds", "acc", "asr")},
+                "seed": seed,
+                "verdict": report.verdict,
+                "found": list(report.target_labels),
+                "cost": report.to_dict()["cost"],
+                "labels": [
+                    [
+                        e.label,
+                        e.anomaly_index,
+                        e.classic_index,
+                        e.noise_index,
+                        e.blank_index,
+                        e.transfer,
+                        e.trigger_size,
+                        e.asr,
+                    ]
+                    for e in report.labels
+                ],
+            }
+            out.write_text(json.dumps(rows))
+            top = report.labels[0]
+            print(
+                f"{key:40} targets {net['targets']} verdict {report.verdict} top {top.label} {top.anomaly_index:.1f} "
+                f"{top.noise_index:.1f} {top.blank_index:.1f} {report.cost.seconds:.0f} s",
+                flush=True,
+            )
+
+
+def table(row: dict[str, Any]) -> tuple[np.ndarray, list[int]]:
+    """Return features (labels, 4) and the labels."""
+    labels = row["labels"]
+    matrix = []
+    for label, size, classic, noise, blank, transfer, *_ in labels:
+        statistics = Statistics(label, size, classic, noise, blank, transfer, luck(len(labels)))
+        matrix.append(list(features(statistics).values()))
+    return np.array(matrix), [label for label, *_ in labels]
+
+
+def fit_weights(rows: list[dict[str, Any]], strength: float = 1.0) -> np.ndarray:
+    """Return intercept and weights; each network counts once, by its most suspicious label."""
+    tables = [(table(row)[0], bool(row["targets"])) for row in rows]
+
+    def loss(theta: np.ndarray) -> float:
+        total = strength * float((theta[1:] ** 2).sum()) / 2
+        for matrix, infected in tables:
+            logit = float((theta[0] + matrix @ theta[1:]).max())
+            total += math.log1p(math.exp(-logit if infected else logit))
+        return total
+
+    bounds = [(None, None)] + [(0, None)] * 4
+    starts = (np.array([-2.0, 0.5, 0.2, 0.2, 0.5]), np.array([-1.0, 1.0, 0.0, 0.0, 0.0]))
+    return min((minimize(loss, start, bounds=bounds, method="L-BFGS-B") for start in starts), key=lambda r: r.fun).x
+
+
+def fit(source: Path, out: Path) -> None:
+    """Fit, report leave-one-network-out, and write the calibration."""
+    rows = [row for row in json.loads(source.read_text()).values() if row["kind"] not in KINDS_LEFT_OUT]
+    names = sorted({row["name"] for row in rows})
+    judged = []
+    for name in names:
+        theta = fit_weights([row for row in rows if row["name"] != name])
+        for row in (row for row in rows if row["name"] == name):
+            matrix, labels = table(row)
+            logits = theta[0] + matrix @ theta[1:]
+            best = int(logits.argmax())
+            judged.append((1 / (1 + math.exp(-logits[best])), bool(row["targets"]), row))
+            print(
+                f"{name:34} seed {row['seed']} targets {row['targets']!s:12} left-out score {judged[-1][0]:.3f} "
+                f"label {labels[best]} features {np.round(matrix[best], 2).tolist()}"
+            )
+    infected = [score for score, bad, _ in judged if bad]
+    clean = [score for score, bad, _ in judged if not bad]
+    auc = np.mean([(a > b) + 0.5 * (a == b) for a in infected for b in clean])
+    print(f"left-out AUC {auc:.3f} over {len(infected)} infected and {len(clean)} clean scans")
+    theta = fit_weights(rows)
+    calibration = {
+        "intercept": round(float(theta[0]), 4),
+        "weights": {
+            name: round(float(w), 4) for name, w in zip(("size", "noise", "blank", "transfer"), theta[1:], strict=True)
+        },
+        "backdoored": 0.5,
+        "clean": 0.3,
+        "source": f"benchmarks/calibrate.py on {len(names)} development networks, "
+        f"{len({r['name'] for r in rows if r['targets']})} of them infected; leave-one-network-out AUC {auc:.3f}",
+    }
+    print(json.dumps(calibration, indent=2))
+    out.write_text(json.dumps(calibration, indent=2) + "\n")
+
+
+def main() -> None:
+    """Run from the command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    commands = parser.add_subparsers(dest="command", required=True)
+    collecting = commands.add_parser("collect")
+    collecting.add_argument("--zoo", type=Path, required=True)
+    collecting.add_argument("--data", type=Path, required=True)
+    collecting.add_argument("--out", type=Path, required=True)
+    collecting.add_argument("--seeds", type=int, nargs="*", default=[0])
+    fitting = commands.add_parser("fit")
+    fitting.add_argument("--features", type=Path, required=True)
+    fitting.add_argument("--out", type=Path, required=True)
+    options = parser.parse_args()
+    if options.command == "collect":
+        collect(options.zoo, options.data, options.out, options.seeds)
+    else:
+        fit(options.features, options.out)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,68 @@
+"""Which labels get how many steps.
+
+Few labels all get the full search. Many are screened first with a few steps each; those whose trigger already wins
+most clearly, on the clean images or on noise, go on, together with a control group drawn at random, because only
+labels searched equally long can be compared. (Successive halving, Jamieson and Talwalkar 2016, with a control group.)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import torch
+
+from goodnet.inversion import InversionConfig
+
+
+@dataclass(frozen=True)
+class Budget:
+    """How a scan spends its image-gradients.
+
+    Attributes:
+        screen_above: more labels than this are screened first.
+        screening: the search that every label gets when there are many.
+        full: the search that decides.
+        few_images: the full search where there are fewer than `enough_images` images to search on.
+        after_screening: the full search of labels that were screened, which starts where screening ended.
+        best_on_clean: labels that go on for their margin on clean images.
+        best_on_noise: labels that go on for their margin on noise images.
+        control: labels that go on at random, as the measure of what is usual.
+        enough_images: what the full search needs.
+    """
+
+    screen_above: int = 96
+    screening: InversionConfig = field(
+        default_factory=lambda: InversionConfig(steps=10, images_per_step=8, penalty=(0.01, 0.05))
+    )
+    full: InversionConfig = field(default_factory=InversionConfig)
+    few_images: InversionConfig = field(default_factory=lambda: InversionConfig(steps=100, images_per_step=8))
+    after_screening: InversionConfig = field(
+        default_factory=lambda: InversionConfig(steps=40, images_per_step=8, penalty=(0.01, 0.03))
+    )
+    best_on_clean: int = 24
+    best_on_noise: int = 40
+    control: int = 96
+    enough_images: int = 32
+
+
+def control_group(labels: Sequence[int], count: int, seed: int) -> frozenset[int]:
+    """Return `count` of the labels, drawn at random."""
+    order = torch.randperm(len(labels), generator=torch.Generator().manual_seed(seed))
+    return frozenset(labels[i] for i in order[:count].tolist())
+
+
+def shortlist(on_clean: Mapping[int, float], on_noise: Mapping[int, float], budget: Budget) -> frozenset[int]:
+    """Return the labels with the best margins of each kind; with labels still to come, those that may be among them.
+
+    Args:
+        on_clean: for each label screened so far, the mean margin of its trigger on clean images.
+        on_noise: the same on noise images.
+        budget: how many of each.
+    """
+    best = set(_best(on_clean, budget.best_on_clean)) | set(_best(on_noise, budget.best_on_noise))
+    return frozenset(best)
+
+
+def _best(margins: Mapping[int, float], count: int) -> list[int]:
+    return sorted(margins, key=lambda label: (-margins[label], label))[:count]

@@ -1,0 +1,112 @@
+"""Engine: runs a classifier as fast as the machine allows, and counts what that costs."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from goodnet.classifier import Classifier, freeze
+
+CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose2d)
+
+
+@dataclass
+class Cost:
+    """What a scan has spent so far.
+
+    Attributes:
+        image_gradients: images that went once forward and once backward to the input.
+        forward_passes: images that only went forward.
+    """
+
+    image_gradients: int = 0
+    forward_passes: int = 0
+
+    def copy(self) -> Cost:
+        """Return what was spent up to now."""
+        return dataclasses.replace(self)
+
+    def __sub__(self, earlier: Cost) -> Cost:
+        return Cost(self.image_gradients - earlier.image_gradients, self.forward_passes - earlier.forward_passes)
+
+    def add(self, other: Cost) -> None:
+        """Count what was spent elsewhere."""
+        self.image_gradients += other.image_gradients
+        self.forward_passes += other.forward_passes
+
+
+class Engine:
+    """A classifier in the number format and memory layout in which this machine runs it fastest.
+
+    It works on a copy of the network, which stays in eval mode with its parameters frozen.
+
+    Attributes:
+        classifier: what is run.
+        bfloat16: whether the network runs under bfloat16 autocast; logits are float32 either way.
+        cost: what was spent; whoever asks for a gradient counts it with `count_gradients`.
+    """
+
+    def __init__(self, classifier: Classifier, bfloat16: bool = False) -> None:
+        self.classifier = classifier
+        self.bfloat16 = bfloat16
+        self.cost = Cost()
+        network = freeze(copy.deepcopy(classifier.network))
+        self._convolutional = any(isinstance(module, CONVOLUTIONS) for module in network.modules())
+        if self._convolutional:
+            network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self._network = network
+
+    @property
+    def device(self) -> torch.device:
+        """Where the network runs."""
+        return self.classifier.device
+
+    def logits(self, images: Tensor) -> Tensor:
+        """Return float32 logits (B, N) for images (B, C, H, W) in 0..1; differentiable in the images."""
+        inputs = self.classifier.preprocessing(images)
+        if self._convolutional:
+            inputs = inputs.contiguous(memory_format=torch.channels_last)
+        with torch.amp.autocast(self.device.type, torch.bfloat16, enabled=self.bfloat16):
+            output: Tensor = self._network(inputs)
+        return output.float()
+
+    @torch.no_grad()
+    def predict(self, images: Tensor, batch_size: int = 256) -> Tensor:
+        """Return float32 logits (n, N) for any number of images (n, C, H, W), without gradient, and count them."""
+        self.cost.forward_passes += len(images)
+        return torch.cat([self.logits(batch.to(self.device)) for batch in images.split(batch_size)])
+
+    def count_gradients(self, images: int) -> None:
+        """Count `images` image-gradients."""
+        self.cost.image_gradients += images
+
+
+def choose_engine(classifier: Classifier, images: Tensor, agreement: float = 0.02) -> Engine:
+    """Return an engine in bfloat16 where the hardware multiplies it and the network keeps its answers.
+
+    The choice depends on machine, network and images alone, never on a timing, so that a scan repeats bit for bit.
+
+    Args:
+        classifier: bound to its shape.
+        images: (n, C, H, W) in 0..1 to compare the two formats on.
+        agreement: largest mean difference of the softmax outputs, 0..1, that counts as the same answers.
+    """
+    exact = Engine(classifier)
+    if not (fast_bfloat16(classifier.device) and exact._convolutional):
+        return exact
+    rounded = Engine(classifier, bfloat16=True)
+    wanted, got = (engine.predict(images).softmax(1) for engine in (exact, rounded))
+    difference = (wanted - got).abs().sum(1).mean() / 2
+    return rounded if bool(difference <= agreement) else exact
+
+
+def fast_bfloat16(device: torch.device) -> bool:
+    """Whether a device multiplies bfloat16 in hardware."""
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    capabilities = getattr(torch.cpu, "get_capabilities", dict)()
+    return device.type == "cpu" and any(capabilities.get(name, False) for name in ("avx512_bf16", "amx_bf16"))

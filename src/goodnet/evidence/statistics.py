@@ -1,0 +1,96 @@
+"""The statistics of each label, against what is usual for the network: from what was found to numbers."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from goodnet.evidence.outliers import outlier_index
+from goodnet.search import Found
+
+SPREAD_OF_LOG_SIZE = 0.05
+"""A spread of 5 % in size is noise of the search; less than that is not believed."""
+
+FEWEST_REFERENCES = 4
+"""With fewer labels than this, nothing can be said about what is usual."""
+
+
+@dataclass(frozen=True)
+class Statistics:
+    """The evidence about one label. Indices are in units of 1.4826 x MAD, high ones are suspicious.
+
+    Attributes:
+        label: the label.
+        size_index: how far the logarithm of its trigger's size lies below the median.
+        classic_index: how far the size itself lies below the median, as in Neural Cleanse.
+        noise_index: how far the margin of its trigger on noise images lies above the median.
+        blank_index: the same on blank images.
+        transfer: share of noise and blank images that the trigger sends to the label and that went elsewhere, 0..1.
+        luck: the index that the most extreme of as many labels reaches by chance, if indices are normal.
+    """
+
+    label: int
+    size_index: float
+    classic_index: float
+    noise_index: float
+    blank_index: float
+    transfer: float
+    luck: float
+
+
+def luck(labels: int) -> float:
+    """Return the expected greatest of `labels` standard normal numbers, roughly: sqrt(2 ln n).
+
+    >>> round(luck(43), 2)
+    2.74
+    """
+    return math.sqrt(2 * math.log(max(labels, 2)))
+
+
+def statistics(found: Sequence[Found]) -> dict[int, Statistics]:
+    """Return the statistics of each label that was searched fully, and of each that was only screened among its like.
+
+    Sizes that never reach the ASR count as infinite: not suspicious, and no part of the median. With fewer than four
+    sizes to compare with, indices are 0.
+    """
+    result: dict[int, Statistics] = {}
+    for group in ([each for each in found if each.trigger], [each for each in found if not each.trigger]):
+        reference = [each for each in group if each.control or not each.trigger]
+        if not group:
+            continue
+        with np.errstate(divide="ignore"):
+            columns = {
+                "size": _indices(
+                    [-math.log(max(each.size, 1e-6)) for each in group], group, reference, SPREAD_OF_LOG_SIZE
+                ),
+                "classic": _indices([-each.size for each in group], group, reference),
+                "noise": _indices([each.transfer["margin_noise"] for each in group], group, reference),
+                "blank": _indices([each.transfer["margin_blank"] for each in group], group, reference),
+            }
+        for k, each in enumerate(group):
+            result[each.label] = Statistics(
+                label=each.label,
+                size_index=columns["size"][k],
+                classic_index=columns["classic"][k],
+                noise_index=columns["noise"][k],
+                blank_index=columns["blank"][k],
+                transfer=(each.transfer["gained_noise"] + each.transfer["gained_blank"]) / 2,
+                luck=luck(len(found)),
+            )
+    return result
+
+
+def _indices(
+    values: Sequence[float], group: Sequence[Found], reference: Sequence[Found], floor: float = 0.0
+) -> list[float]:
+    everything = np.array(values, dtype=np.float64)
+    usual = everything[[each in reference for each in group]]
+    if np.isfinite(usual).sum() < FEWEST_REFERENCES:
+        return [0.0] * len(values)
+    # A size of infinity is no outlier on the small side; its index is that of the largest finite one.
+    finite = everything[np.isfinite(everything)]
+    filled = np.where(np.isneginf(everything), finite.min(), everything)
+    return [float(index) for index in outlier_index(filled, usual, floor)]

@@ -1,0 +1,131 @@
+"""The batched optimiser: reverse-engineers the triggers of many labels at once (Wang et al., IEEE S&P 2019).
+
+A label's result depends on the network, the images, the configuration and the seed, not on the labels that share its
+batch: every random draw comes from the label's own generator, the network is in eval mode, each loss term sees one
+label only, and every call of the network has the same number of images.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from goodnet.engine import Engine
+from goodnet.triggers import Family, Parameters
+
+REFERENCE_AREA = 32 * 32
+
+
+@dataclass(frozen=True)
+class InversionConfig:
+    """How long and how hard to search.
+
+    Attributes:
+        steps: Adam steps.
+        images_per_step: B, images a step for each label.
+        learning_rate: of Adam, on the logits of mask and pattern.
+        betas: of Adam.
+        penalty: weight of the trigger's size against the cross-entropy at the first and the last step, rising
+            geometrically, for an image of 32x32 pixels; for others by area.
+    """
+
+    steps: int = 60
+    images_per_step: int = 32
+    learning_rate: float = 0.1
+    betas: tuple[float, float] = (0.5, 0.9)
+    penalty: tuple[float, float] = (0.01, 0.05)
+
+    def penalty_at(self, step: int, area: int) -> float:
+        """Return the weight of the size at a step, for images of `area` pixels."""
+        first, last = self.penalty
+        progress = step / max(self.steps - 1, 1)
+        return first * (last / first) ** progress * REFERENCE_AREA / area
+
+
+@dataclass(frozen=True, eq=False)
+class ImagePool:
+    """The images that triggers are searched on.
+
+    Attributes:
+        pixels: float32 (n, C, H, W) in 0..1.
+        classes: int64 (n,), the class of each, by its label or else by the network's answer.
+    """
+
+    pixels: Tensor
+    classes: Tensor
+
+    def others(self, label: int) -> Tensor:
+        """Return the indices of the images that are not of class `label`."""
+        return (self.classes != label).nonzero().flatten()
+
+    def draw(self, label: int, count: int, generator: torch.Generator) -> Tensor:
+        """Return `count` indices of images of other classes, each used once before any is used again."""
+        allowed = self.others(label)
+        rounds = -(-count // len(allowed))
+        return torch.cat([allowed[torch.randperm(len(allowed), generator=generator)] for _ in range(rounds)])[:count]
+
+
+def generator_for(seed: int, label: int, purpose: str) -> torch.Generator:
+    """Return the random generator of one label for one purpose."""
+    digest = hashlib.blake2b(f"{seed}/{label}/{purpose}".encode(), digest_size=8).digest()
+    return torch.Generator().manual_seed(int.from_bytes(digest) >> 1)
+
+
+def labels_per_batch(labels: int, images_per_step: int, target: int = 256) -> int:
+    """Return K, how many labels share a call of the network: near `target` images, with the least padding."""
+    largest = max(1, target // images_per_step)
+    smallest = max(1, math.ceil(target / 4 / images_per_step))
+    return min(range(largest, smallest - 1, -1), key=lambda k: -(-labels // k) * k)
+
+
+def invert(
+    engine: Engine,
+    family: Family,
+    parameters: Parameters,
+    labels: Sequence[int],
+    pool: ImagePool,
+    config: InversionConfig,
+    generators: Sequence[torch.Generator],
+) -> dict[str, Tensor]:
+    """Search smaller triggers that push the pool's images to their labels; return their parameters.
+
+    Minimises, for each label y, the mean cross-entropy of the stamped images towards y plus the weighted size
+    of the trigger. Images of class y are left out.
+
+    Args:
+        engine: the network.
+        family: the kind of trigger.
+        parameters: K triggers to start from.
+        labels: the K target labels.
+        pool: the images, on any device.
+        config: how long and how hard.
+        generators: for each label, what draws its images.
+    """
+    images_per_step, device = config.images_per_step, engine.device
+    draws = torch.stack(
+        [
+            pool.draw(label, config.steps * images_per_step, generator).view(config.steps, images_per_step)
+            for label, generator in zip(labels, generators, strict=True)
+        ],
+        dim=1,
+    )
+    targets = torch.tensor(labels, device=device).repeat_interleave(images_per_step)
+    state = {name: value.to(device).detach().clone().requires_grad_() for name, value in parameters.items()}
+    values = list(state.values())
+    optimizer = torch.optim.Adam(values, lr=config.learning_rate, betas=config.betas)
+    area = pool.pixels.shape[2] * pool.pixels.shape[3]
+    for step, draw in enumerate(draws):
+        stamped = family.stamp(state, pool.pixels[draw].to(device)).flatten(0, 1)
+        errors = functional.cross_entropy(engine.logits(stamped), targets, reduction="sum") / images_per_step
+        loss = errors + config.penalty_at(step, area) * family.size(state).sum()
+        for value, gradient in zip(values, torch.autograd.grad(loss, values), strict=True):
+            value.grad = gradient
+        optimizer.step()
+    engine.count_gradients(config.steps * len(targets))
+    return {name: value.detach() for name, value in state.items()}

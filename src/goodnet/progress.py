@@ -1,0 +1,21 @@
+"""Progress: what a long run tells whoever watches."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from goodnet.engine import Cost
+
+
+class Progress(Protocol):
+    """Is told after each finished batch of labels; the command line draws it."""
+
+    def update(self, stage: str, done: int, total: int, cost: Cost) -> None:
+        """`done` of `total` labels of a stage are finished, for `cost` in all so far."""
+
+
+class Silent:
+    """Shows nothing."""
+
+    def update(self, stage: str, done: int, total: int, cost: Cost) -> None:
+        """Do nothing."""

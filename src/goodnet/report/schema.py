@@ -1,0 +1,156 @@
+"""ScanReport: the result of a scan, and its JSON form."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from goodnet.errors import OutputError
+from goodnet.triggers import Trigger
+from goodnet.verdict import Verdict
+
+SCHEMA_VERSION = "1.0"
+
+Status = Literal["found", "unreached", "screened", "failed", "skipped"]
+
+
+@dataclass(frozen=True)
+class LabelReport:
+    """What the scan found about one label.
+
+    Attributes:
+        label: the label.
+        anomaly_index: how far the logarithm of its trigger's size lies below the median, in 1.4826 x MAD.
+        classic_index: the same of the size itself, as Neural Cleanse has it.
+        noise_index: how far its trigger's margin on noise images lies above the median, in 1.4826 x MAD.
+        blank_index: the same on blank images.
+        transfer: share of blank and noise images that the trigger newly sends to the label, 0..1.
+        trigger_size: L1 norm of the mask in pixels, at the strength where half of the images go to the label, so that
+            sizes can be compared; None where there is none.
+        asr: share of clean images of other classes that the trigger sends to the label, 0..1.
+        score: probability that this label is the target of a backdoor, 0..1.
+        flagged: whether the verdict counts it as a target.
+        family: trigger family.
+        status: "found"; "unreached" where no strength of the trigger reaches the ASR; "screened" where the search
+            ended early because other labels were more suspicious, with figures from that short search; "failed" where
+            it ended in NaN; "skipped" where there were no images of other classes.
+    """
+
+    label: int
+    anomaly_index: float
+    classic_index: float
+    noise_index: float
+    blank_index: float
+    transfer: float
+    trigger_size: float | None
+    asr: float
+    score: float
+    flagged: bool
+    family: str
+    status: Status
+
+
+@dataclass(frozen=True)
+class ModelFacts:
+    """Which model was scanned: file, digest of its content, format, N, (C, H, W) and preprocessing in words."""
+
+    path: str
+    sha256: str
+    format: str
+    num_classes: int
+    input_shape: tuple[int, int, int]
+    preprocessing: str
+
+
+@dataclass(frozen=True)
+class ImageFacts:
+    """Which images were used: where from, how many, whether labelled, and the model's accuracy on them in 0..1."""
+
+    source: str
+    count: int
+    labelled: bool
+    clean_accuracy: float | None
+
+
+@dataclass(frozen=True)
+class CostFacts:
+    """What the scan took: image-gradients, images forward only, seconds, and the device with its number format."""
+
+    image_gradients: int
+    forward_passes: int
+    seconds: float
+    device: str
+    precision: str
+
+
+@dataclass(frozen=True)
+class ScanReport:
+    """The result of a scan.
+
+    Attributes:
+        verdict: "clean", "backdoored" or "inconclusive".
+        score: calibrated probability that the network has a backdoor, 0..1.
+        reasons: why, in words.
+        target_labels: the flagged labels, most suspicious first.
+        labels: one entry a label, most suspicious first.
+        triggers: reversed triggers by label, of the labels that were searched fully.
+        model: which model.
+        images: which images.
+        cost: what it took.
+        preset: "fast" or "classic".
+        seed: of every random draw.
+        versions: of goodnet and what the result depends on.
+        warnings: what the user should know.
+    """
+
+    verdict: Verdict
+    score: float
+    reasons: tuple[str, ...]
+    target_labels: tuple[int, ...]
+    labels: tuple[LabelReport, ...]
+    model: ModelFacts
+    images: ImageFacts
+    cost: CostFacts
+    preset: str
+    seed: int
+    versions: Mapping[str, str]
+    warnings: tuple[str, ...] = ()
+    triggers: Mapping[int, Trigger] = field(default_factory=dict, repr=False)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the report as plain data that JSON can hold; the triggers' arrays are left out."""
+        plain: dict[str, Any] = {"schema_version": SCHEMA_VERSION}
+        for name in (f for f in self.__dataclass_fields__ if f != "triggers"):
+            plain[name] = _plain(getattr(self, name))
+        return plain
+
+    def save_json(self, path: str | Path) -> None:
+        """Write the report as JSON, whole or not at all.
+
+        Raises:
+            OutputError: the file cannot be written.
+        """
+        path = Path(path)
+        text = json.dumps(self.to_dict(), indent=2, allow_nan=False) + "\n"
+        partial = path.with_name(f".{path.name}.partial")
+        try:
+            partial.write_text(text, encoding="utf-8")
+            partial.replace(path)
+        except OSError as error:
+            raise OutputError(f"cannot write the report to {path}: {error.strerror or error}") from error
+
+
+def _plain(value: Any) -> Any:
+    if hasattr(value, "__dataclass_fields__"):
+        return {name: _plain(getattr(value, name)) for name in value.__dataclass_fields__}
+    if isinstance(value, Mapping):
+        return {str(key): _plain(each) for key, each in value.items()}
+    if isinstance(value, (tuple, list)):
+        return [_plain(each) for each in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value

@@ -1,0 +1,226 @@
+"""scan: is there a backdoor, which labels does it target, what does its trigger look like?"""
+
+from __future__ import annotations
+
+import logging
+import platform
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+
+from goodnet import classic
+from goodnet.budget import Budget
+from goodnet.checkpoint import Checkpoint, fingerprint
+from goodnet.classifier import Classifier
+from goodnet.engine import Engine, choose_engine
+from goodnet.errors import ImagesError
+from goodnet.evidence.statistics import Statistics, statistics
+from goodnet.images import CleanImages
+from goodnet.inversion import ImagePool
+from goodnet.preflight import check
+from goodnet.preflight.check import PreflightResult
+from goodnet.progress import Progress, Silent
+from goodnet.report.schema import CostFacts, ImageFacts, LabelReport, ModelFacts, ScanReport, Status
+from goodnet.search import Found, Search
+from goodnet.triggers import Patch
+from goodnet.verdict import Calibration, Decision, decide, shipped_calibration
+from goodnet.version import __version__
+
+logger = logging.getLogger(__name__)
+
+Preset = Literal["fast", "classic"]
+
+SPLIT_FROM = 64
+"""From so many images on, one half is searched on and the other measured on."""
+
+MOST_IMAGES = 256
+"""Images, at most, that a fast scan works with."""
+
+
+def scan(
+    model: Classifier,
+    images: CleanImages,
+    *,
+    preset: Preset = "fast",
+    labels: Sequence[int] | None = None,
+    seed: int = 0,
+    explicit: bool = False,
+    resize: bool = False,
+    budget: Budget | None = None,
+    calibration: Calibration | None = None,
+    checkpoint: str | Path | None = None,
+    resume: bool = False,
+    progress: Progress | None = None,
+) -> ScanReport:
+    """Look for a backdoor in a model.
+
+    For every label the smallest trigger is reversed that turns clean images of the other classes into it (Neural
+    Cleanse, Wang et al., IEEE S&P 2019); a label whose trigger is unusually small at the same attack success rate,
+    or unusually strong on images that show nothing, is the target of a backdoor.
+
+    Args:
+        model: from `load_model`.
+        images: clean images, from `load_images`; 8 are enough to begin with, 100 to 256 are better.
+        preset: "fast", or "classic" for the original Neural Cleanse, one label at a time.
+        labels: the labels to look at; all of them by default.
+        seed: of every random draw.
+        explicit: whether the model's preprocessing was set on purpose and must not be replaced by what fits better.
+        resize: whether the images may be resized and their colours converted to fit the model.
+        budget: which labels get how many steps.
+        calibration: how the evidence becomes a probability; the shipped one by default.
+        checkpoint: folder in which finished labels are kept until the scan is done; None for nowhere.
+        resume: whether to go on with what an interrupted scan of the same model, images and settings left there.
+        progress: is told after each batch of labels.
+
+    Raises:
+        ImagesError: the images do not fit the model, or labels are out of range.
+        PreflightError: model and images do not belong together under the model's preprocessing.
+        ModelError: the network fails on the images.
+        CheckpointError: the checkpoint cannot be written.
+    """
+    started = time.monotonic()
+    progress = progress or Silent()
+    budget = budget or Budget()
+    ready = check(model, images, explicit=explicit, resize=resize)
+    wanted = _wanted(labels, ready.model.classes)
+    sample = _shuffled(ready.images, seed, len(ready.images) if preset == "classic" else MOST_IMAGES)
+    engine = choose_engine(ready.model, sample.pixels[:MOST_IMAGES])
+    pool, held_out = _split(sample, engine, halves=preset == "fast")
+    skipped = [label for label in wanted if not (len(pool.others(label)) and len(held_out.others(label)))]
+    searchable = [label for label in wanted if label not in skipped]
+    keeper = None
+    if checkpoint is not None:
+        settings = (__version__, preset, budget, wanted, seed, ready.settings, engine.bfloat16)
+        name = fingerprint(model.sha256, settings, [sample.pixels, pool.classes, held_out.classes])
+        keeper = Checkpoint(Path(checkpoint), name, resume)
+    if preset == "classic":
+        found = classic.search(engine, pool, searchable, seed, progress, keeper)
+        evidence = statistics(found)
+        decision = classic.decide([evidence[each.label] for each in found])
+    else:
+        found = Search(engine, Patch(), pool, held_out, budget, seed, progress, keeper).run(searchable)
+        evidence = statistics(found)
+        searched = [evidence[each.label] for each in found if each.trigger]
+        failed = [each.label for each in found if np.isnan(each.size)]
+        decision = decide(searched, [*skipped, *failed], calibration or shipped_calibration())
+    report = ScanReport(
+        verdict=decision.verdict,
+        score=decision.score,
+        reasons=decision.reasons,
+        target_labels=decision.flagged,
+        labels=_labels(found, evidence, decision, skipped),
+        model=_model_facts(ready.model, ready.settings),
+        images=ImageFacts(
+            source=images.source,
+            count=len(images),
+            labelled=images.labels is not None,
+            clean_accuracy=ready.clean_accuracy,
+        ),
+        cost=_cost_facts(engine, time.monotonic() - started),
+        preset=preset,
+        seed=seed,
+        versions={"goodnet": __version__, "torch": torch.__version__, "python": platform.python_version()},
+        warnings=_warnings(ready, pool is held_out, skipped),
+        triggers={each.label: each.trigger for each in found if each.trigger},
+    )
+    if keeper is not None:
+        keeper.remove()
+    return report
+
+
+def _wanted(labels: Sequence[int] | None, classes: int) -> list[int]:
+    """Return the labels to look at, ascending and each once."""
+    if labels is None:
+        return list(range(classes))
+    wrong = [label for label in labels if not 0 <= label < classes]
+    if wrong or not labels:
+        came = ", ".join(map(str, wrong)) or "none"
+        raise ImagesError(f"expected labels to scan in 0..{classes - 1}, got {came}")
+    return sorted(set(labels))
+
+
+def _shuffled(images: CleanImages, seed: int, count: int) -> CleanImages:
+    """Return at most `count` of the images, drawn at random."""
+    order = torch.randperm(len(images), generator=torch.Generator().manual_seed(seed))
+    return images.take(order[:count])
+
+
+def _split(images: CleanImages, engine: Engine, halves: bool) -> tuple[ImagePool, ImagePool]:
+    """Return the images to search on and those to measure on; the same where there are too few for two halves."""
+    pixels = images.pixels.to(engine.device)
+    answers = engine.predict(pixels).argmax(1)
+    pool = ImagePool(pixels, answers if images.labels is None else images.labels.to(engine.device))
+    if not halves or len(images) < SPLIT_FROM:
+        return pool, pool
+    half = len(images) // 2
+    return ImagePool(pixels[:half], pool.classes[:half]), ImagePool(pixels[half:], pool.classes[half:])
+
+
+def _labels(
+    found: Sequence[Found], evidence: dict[int, Statistics], decision: Decision, skipped: Sequence[int]
+) -> tuple[LabelReport, ...]:
+    """Return one entry a label, most suspicious first."""
+    entries = []
+    for each in found:
+        about = evidence[each.label]
+        entries.append(
+            LabelReport(
+                label=each.label,
+                anomaly_index=about.size_index,
+                classic_index=about.classic_index,
+                noise_index=about.noise_index,
+                blank_index=about.blank_index,
+                transfer=about.transfer,
+                trigger_size=each.size if np.isfinite(each.size) else None,
+                asr=each.asr,
+                score=decision.scores.get(each.label, 0.0),
+                flagged=each.label in decision.flagged,
+                family="patch",
+                status=_status(each),
+            )
+        )
+    entries += [LabelReport(label, 0, 0, 0, 0, 0, None, 0, 0, False, "patch", "skipped") for label in skipped]
+    order = {"screened": 1, "failed": 2, "skipped": 3}
+    return tuple(
+        sorted(entries, key=lambda e: (not e.flagged, order.get(e.status, 0), -e.score, -e.anomaly_index, e.label))
+    )
+
+
+def _status(found: Found) -> Status:
+    if found.trigger is None:
+        return "screened"
+    if np.isnan(found.size):
+        return "failed"
+    return "found" if np.isfinite(found.size) else "unreached"
+
+
+def _model_facts(model: Classifier, settings: str) -> ModelFacts:
+    return ModelFacts(model.path, model.sha256, model.format, model.classes, model.shape, settings)
+
+
+def _cost_facts(engine: Engine, seconds: float) -> CostFacts:
+    return CostFacts(
+        image_gradients=engine.cost.image_gradients,
+        forward_passes=engine.cost.forward_passes,
+        seconds=round(seconds, 2),
+        device=str(engine.device),
+        precision="bfloat16" if engine.bfloat16 else "float32",
+    )
+
+
+def _warnings(ready: PreflightResult, same_images: bool, skipped: Sequence[int]) -> tuple[str, ...]:
+    warnings = [*ready.model.warnings, *ready.warnings]
+    if same_images:
+        warnings.append(
+            f"only {len(ready.images)} images, so triggers were measured on the images they were searched on; "
+            f"{SPLIT_FROM} or more allow an independent measurement"
+        )
+    if skipped:
+        warnings.append(
+            f"no images of other classes for labels {', '.join(map(str, skipped))}: these were not searched"
+        )
+    return tuple(warnings)

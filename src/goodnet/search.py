@@ -1,0 +1,227 @@
+"""Search: reverses the triggers of all labels, batch by batch, screening first where there are many."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from goodnet.budget import Budget, control_group, shortlist
+from goodnet.checkpoint import Batch, ByLabel, Checkpoint, Facts
+from goodnet.classifier import Shape
+from goodnet.engine import Engine
+from goodnet.evidence.size import size_at_rate
+from goodnet.evidence.transfer import empty_images, transfer
+from goodnet.inversion import ImagePool, InversionConfig, generator_for, invert, labels_per_batch
+from goodnet.progress import Progress
+from goodnet.triggers import Family, Parameters, Trigger
+
+RATE = 0.5
+"""The ASR at which the sizes of all labels are compared. At one half, the few images that resist a trigger longest
+do not decide its size, which is what makes sizes at .9 scatter."""
+
+HELD_OUT = 64
+"""Images, at most, that a label's ASR is measured on."""
+
+
+@dataclass(frozen=True, eq=False)
+class Found:
+    """What was found for one label.
+
+    Attributes:
+        label: the target label.
+        trigger: the reversed trigger; None for a label that was only screened.
+        size: the trigger's size when made just strong enough for an ASR of `RATE`; infinite where no strength
+            reaches that, NaN where the search failed; as the search left it for a label that was only screened.
+        asr: share of clean images of other classes that the trigger as it is sends to the label, 0..1.
+        transfer: how the trigger, as strong as the search left it, does on images: `margin_KIND` in logits,
+            `wins_KIND` and `gained_KIND` in 0..1 (see `evidence.transfer.Transfer`), for clean, blank and noise images.
+        control: whether the label is one of those that tell what is usual.
+    """
+
+    label: int
+    trigger: Trigger | None
+    size: float
+    asr: float
+    transfer: Mapping[str, float]
+    control: bool = True
+
+
+@dataclass(frozen=True, eq=False)
+class Search:
+    """The search for the triggers of many labels.
+
+    Attributes:
+        engine: the network.
+        family: the kind of trigger.
+        pool: images to search on.
+        held_out: images to measure on; the same ones where there are few.
+        budget: which labels get how many steps.
+        seed: of every random draw.
+        progress: who is told.
+        checkpoint: where finished batches are kept; None for nowhere.
+    """
+
+    engine: Engine
+    family: Family
+    pool: ImagePool
+    held_out: ImagePool
+    budget: Budget
+    seed: int
+    progress: Progress
+    checkpoint: Checkpoint | None = None
+    empty: tuple[Tensor, Tensor] = field(init=False)
+
+    def __post_init__(self) -> None:
+        blank, noise = empty_images(self._shape, self.pool.pixels.mean(dim=(0, 2, 3)), self.seed)
+        object.__setattr__(self, "empty", (blank.to(self.engine.device), noise.to(self.engine.device)))
+
+    @property
+    def _shape(self) -> Shape:
+        _, channels, height, width = self.pool.pixels.shape
+        return channels, height, width
+
+    def run(self, labels: Sequence[int]) -> list[Found]:
+        """Return what was found for each of the labels, in their order."""
+        budget = self.budget
+        if len(labels) <= budget.screen_above:
+            enough = len(self.pool.pixels) >= budget.enough_images
+            return self._decide(labels, None, budget.full if enough else budget.few_images, frozenset(labels))
+        control = control_group(labels, budget.control, self.seed)
+        screened, starts = self._screen(labels, control)
+        chosen = [label for label in labels if label in starts]
+        decided = {each.label: each for each in self._decide(chosen, starts, budget.after_screening, control)}
+        return [decided.get(label, screened[label]) for label in labels]
+
+    def _screen(self, labels: Sequence[int], control: frozenset[int]) -> tuple[dict[int, Found], ByLabel]:
+        """Search all labels briefly; return what was found, and the parameters of those that go on."""
+        found: dict[int, Found] = {}
+        starts: ByLabel = {}
+        for number, batch in self._batches(labels, self.budget.screening):
+            finished = self._load("screening", number)
+            fresh = finished is None
+            if finished is None:
+                before = self.engine.cost.copy()
+                parameters = self._invert(batch, None, self.budget.screening, "screening")
+                facts = {"size": self.family.size(parameters).tolist(), **self._transfer(parameters, batch)}
+                finished = Batch(self.engine.cost - before, *_by_label(batch, facts, parameters))
+            for label in batch:
+                own = finished.facts[label]
+                found[label] = Found(label, None, own["size"], own["wins_clean"], own, label in control)
+            going_on = control | shortlist(
+                {label: each.transfer["margin_clean"] for label, each in found.items()},
+                {label: each.transfer["margin_noise"] for label, each in found.items()},
+                self.budget,
+            )
+            # Whoever is not among the best now never will be, so memory and disk hold no more than those.
+            kept = {label: tensors for label, tensors in finished.tensors.items() if label in going_on}
+            starts = {label: start for label, start in starts.items() if label in going_on} | kept
+            if fresh:
+                self._save("screening", number, Batch(finished.cost, finished.facts, kept))
+            self.progress.update("screening", len(found), len(labels), self.engine.cost)
+        return found, starts
+
+    def _decide(
+        self,
+        labels: Sequence[int],
+        starts: ByLabel | None,
+        config: InversionConfig,
+        control: frozenset[int],
+    ) -> list[Found]:
+        """Search labels fully and measure what was found."""
+        found: list[Found] = []
+        for number, batch in self._batches(labels, config):
+            finished = self._load("search", number)
+            if finished is None:
+                before, start = self.engine.cost.copy(), None
+                if starts is not None:
+                    names = starts[batch[0]].keys()
+                    start = {name: torch.stack([starts[label][name] for label in batch]) for name in names}
+                parameters = self._invert(batch, start, config, "search")
+                facts, tensors = self._measure(parameters, batch)
+                finished = Batch(self.engine.cost - before, facts, tensors)
+                self._save("search", number, finished)
+            for label in batch:
+                own = finished.facts[label]
+                trigger = Trigger(label, **finished.tensors[label], family=self.family.name)
+                found.append(Found(label, trigger, own["size"], own["asr"], own, label in control))
+            self.progress.update("search", len(found), len(labels), self.engine.cost)
+        return found
+
+    def _measure(self, parameters: Parameters, batch: Sequence[int]) -> tuple[Facts, ByLabel]:
+        """Compare triggers at equal ASR, and on empty images."""
+        labels = torch.tensor(batch, device=self.engine.device)
+        images = self._held_out(batch)
+        size = size_at_rate(self.engine, self.family, parameters, labels, images, RATE)
+        failed = ~torch.stack([value.flatten(1).isfinite().all(1) for value in parameters.values()]).all(0)
+        facts = {
+            "size": torch.where(failed, torch.nan, size).tolist(),
+            "asr": transfer(self.engine, self.family, parameters, labels, images).wins.tolist(),
+        }
+        triggers = self.family.triggers(parameters, batch)
+        stacked = {name: torch.stack([getattr(trigger, name) for trigger in triggers]) for name in ("mask", "pattern")}
+        return _by_label(batch, {**facts, **self._transfer(parameters, batch)}, stacked)
+
+    def _batches(self, labels: Sequence[int], config: InversionConfig) -> Iterator[tuple[int, Sequence[int]]]:
+        size = self._labels_per_batch(config)
+        for number, first in enumerate(range(0, len(labels), size)):
+            yield number, labels[first : first + size]
+
+    def _labels_per_batch(self, config: InversionConfig) -> int:
+        # By the number of classes, not of labels asked for, so that a label's result is the same alone.
+        return labels_per_batch(self.engine.classifier.classes, config.images_per_step)
+
+    def _load(self, stage: str, number: int) -> Batch | None:
+        finished = None if self.checkpoint is None else self.checkpoint.load(stage, number)
+        if finished is not None:
+            self.engine.cost.add(finished.cost)
+        return finished
+
+    def _save(self, stage: str, number: int, finished: Batch) -> None:
+        if self.checkpoint is not None:
+            self.checkpoint.save(stage, number, finished)
+
+    def _invert(
+        self, batch: Sequence[int], start: Parameters | None, config: InversionConfig, stage: str
+    ) -> dict[str, Tensor]:
+        """Search one batch of labels, filled up with repeats so that every call of the network has the same size."""
+        size = self._labels_per_batch(config)
+        rows = (list(range(len(batch))) * size)[:size]
+        full = [batch[row] for row in rows]
+        if start is None:
+            start = self.family.start([generator_for(self.seed, label, "start") for label in full], self._shape)
+        else:
+            start = {name: value[rows] for name, value in start.items()}
+        generators = [generator_for(self.seed, label, stage) for label in full]
+        parameters = invert(self.engine, self.family, start, full, self.pool, config, generators)
+        return {name: value[: len(batch)] for name, value in parameters.items()}
+
+    def _transfer(self, parameters: Parameters, batch: Sequence[int]) -> dict[str, list[float]]:
+        """Return how the triggers do on clean, blank and noise images as they are, one number a label each."""
+        labels = torch.tensor(batch, device=self.engine.device)
+        on = {"clean": self._held_out(batch, at_most=8), "blank": self.empty[0], "noise": self.empty[1]}
+        facts: dict[str, list[float]] = {}
+        for name, images in on.items():
+            found = transfer(self.engine, self.family, parameters, labels, images)
+            facts |= {f"margin_{name}": found.margin.tolist(), f"wins_{name}": found.wins.tolist()}
+            facts[f"gained_{name}"] = found.gained.tolist()
+        return facts
+
+    def _held_out(self, batch: Sequence[int], at_most: int = HELD_OUT) -> Tensor:
+        """Return images (K, B, C, H, W) to measure K labels on, none of a label's own class."""
+        count = min(at_most, len(self.held_out.pixels))
+        rows = [self.held_out.draw(label, count, generator_for(self.seed, label, "held out")) for label in batch]
+        return self.held_out.pixels[torch.stack(rows)].to(self.engine.device)
+
+
+def _by_label(
+    batch: Sequence[int], facts: Mapping[str, Sequence[float]], tensors: Mapping[str, Tensor]
+) -> tuple[Facts, ByLabel]:
+    """Return facts and tensors, given as K of each kind, as those of each label."""
+    rows = list(enumerate(batch))
+    return (
+        {label: {name: values[k] for name, values in facts.items()} for k, label in rows},
+        {label: {name: values[k].cpu() for name, values in tensors.items()} for k, label in rows},
+    )

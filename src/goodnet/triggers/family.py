@@ -1,0 +1,65 @@
+"""What every trigger family offers the optimiser, and Trigger, one reversed trigger."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from goodnet.classifier import Shape
+
+Parameters = Mapping[str, Tensor]
+"""The parameters of K triggers of one family: float32 tensors (K, ...)."""
+
+
+@dataclass(frozen=True, eq=False)
+class Trigger:
+    """One reversed trigger, applied as x' = (1 - m) * x + m * D (Wang et al., IEEE S&P 2019, eq. 2).
+
+    Attributes:
+        label: the label that it pushes inputs to.
+        mask: m, float32 (1, H, W) in 0..1.
+        pattern: D, float32 (C, H, W) in 0..1.
+        family: name of the trigger family.
+    """
+
+    label: int
+    mask: Tensor
+    pattern: Tensor
+    family: str = "patch"
+
+    def stamp(self, images: Tensor) -> Tensor:
+        """Return images (n, C, H, W) in 0..1 with the trigger on each of them."""
+        mask, pattern = self.mask.to(images), self.pattern.to(images)
+        return (1 - mask) * images + mask * pattern
+
+    @property
+    def size(self) -> float:
+        """The L1 norm of the mask, in pixels."""
+        return float(self.mask.sum())
+
+
+class Family(Protocol):
+    """One kind of trigger, K of them at a time. What happens to one of the K never depends on the others."""
+
+    @property
+    def name(self) -> str:
+        """The name of the family in reports."""
+
+    def start(self, generators: Sequence[torch.Generator], shape: Shape) -> dict[str, Tensor]:
+        """Return the parameters that the search starts from, one trigger for each of K generators."""
+
+    def stamp(self, parameters: Parameters, images: Tensor) -> Tensor:
+        """Return images (K, B, C, H, W) in 0..1 with the k-th trigger on the k-th row of them."""
+
+    def size(self, parameters: Parameters) -> Tensor:
+        """Return how big each trigger is, (K,), in the family's own unit; differentiable."""
+
+    def strengthen(self, parameters: Parameters, amount: Tensor) -> dict[str, Tensor]:
+        """Return the triggers made stronger (amount > 0) or weaker by amount (K,), monotonically."""
+
+    def triggers(self, parameters: Parameters, labels: Sequence[int]) -> list[Trigger]:
+        """Return the K triggers for their labels."""

@@ -1,0 +1,56 @@
+"""The patch family of Neural Cleanse: a mask and a pattern (Wang et al., IEEE S&P 2019, eq. 2)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from goodnet.classifier import Shape
+from goodnet.triggers.family import Parameters, Trigger
+
+
+@dataclass(frozen=True)
+class Patch:
+    """x' = (1 - m) * x + m * D with m = sigmoid(a) of shape (1, H, W) and D = sigmoid(b) of shape (C, H, W).
+
+    Attributes:
+        start_mask: a at the start; -3 is a mask of 4.7 % everywhere.
+        start_spread: standard deviation of the random part of a at the start.
+    """
+
+    start_mask: float = -3.0
+    start_spread: float = 0.1
+    name: str = "patch"
+
+    def start(self, generators: Sequence[torch.Generator], shape: Shape) -> dict[str, Tensor]:
+        """Return an almost even mask and a random pattern for each of K generators."""
+        channels, height, width = shape
+        noise = torch.stack([torch.randn(channels + 1, height, width, generator=each) for each in generators])
+        return {
+            "mask": self.start_mask + self.start_spread * noise[:, :1],
+            "pattern": noise[:, 1:].contiguous(),
+        }
+
+    def stamp(self, parameters: Parameters, images: Tensor) -> Tensor:
+        """Return images (K, B, C, H, W) with mask and pattern k on row k."""
+        mask, pattern = parameters["mask"].sigmoid(), parameters["pattern"].sigmoid()
+        return torch.lerp(images, pattern.unsqueeze(1), mask.unsqueeze(1))
+
+    def size(self, parameters: Parameters) -> Tensor:
+        """Return the L1 norm of each mask in pixels, (K,)."""
+        return parameters["mask"].sigmoid().sum(dim=(1, 2, 3))
+
+    def strengthen(self, parameters: Parameters, amount: Tensor) -> dict[str, Tensor]:
+        """Return the same triggers with amount (K,) added to the logits of their masks."""
+        return {**parameters, "mask": parameters["mask"] + amount.view(-1, 1, 1, 1)}
+
+    def triggers(self, parameters: Parameters, labels: Sequence[int]) -> list[Trigger]:
+        """Return K triggers with mask and pattern on the CPU."""
+        masks, patterns = (parameters[key].detach().sigmoid().cpu() for key in ("mask", "pattern"))
+        return [
+            Trigger(label, mask, pattern, self.name)
+            for label, mask, pattern in zip(labels, masks, patterns, strict=True)
+        ]

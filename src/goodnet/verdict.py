@@ -1,0 +1,124 @@
+"""Verdict: from the statistics of all labels to clean, backdoored or inconclusive, with reasons in words."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib import resources
+from typing import Literal
+
+from goodnet.evidence.statistics import Statistics
+
+Verdict = Literal["clean", "backdoored", "inconclusive"]
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """A logistic model of one label's features, fitted on the development zoo by benchmarks/calibrate.py.
+
+    Attributes:
+        intercept: its constant term.
+        weights: its weight for each feature.
+        backdoored: from this score of the most suspicious label on, the network is called backdoored.
+        clean: up to this score of the most suspicious label, it is called clean; between, inconclusive.
+        source: what it was fitted on.
+    """
+
+    intercept: float
+    weights: Mapping[str, float]
+    backdoored: float
+    clean: float
+    source: str
+
+    def score(self, features: Mapping[str, float]) -> float:
+        """Return the probability, 0..1, that a label with these features is the target of a backdoor."""
+        logit = self.intercept + sum(weight * features[name] for name, weight in self.weights.items())
+        return 1 / (1 + math.exp(-max(-500.0, min(500.0, logit))))
+
+
+def shipped_calibration() -> Calibration:
+    """Return the calibration that comes with goodnet."""
+    text = resources.files("goodnet").joinpath("calibration.json").read_text(encoding="utf-8")
+    return Calibration(**json.loads(text))
+
+
+def features(label: Statistics) -> dict[str, float]:
+    """Return the features of a label that the score is computed from.
+
+    Indices count by how far they exceed what the most extreme of as many labels reaches by chance, and no further than
+    10 in either direction, so that one measure cannot carry the verdict out of sight of the others.
+    """
+
+    def excess(index: float) -> float:
+        return max(-5.0, min(10.0, index - label.luck))
+
+    return {
+        "size": excess(label.size_index),
+        "noise": excess(label.noise_index),
+        "blank": excess(label.blank_index),
+        "transfer": label.transfer,
+    }
+
+
+@dataclass(frozen=True)
+class Decision:
+    """A verdict with the score of each label and the reasons.
+
+    Attributes:
+        verdict: the verdict.
+        score: of the most suspicious label, 0..1.
+        flagged: the target labels, most suspicious first.
+        scores: the score of each label, 0..1.
+        reasons: in words.
+    """
+
+    verdict: Verdict
+    score: float
+    flagged: tuple[int, ...]
+    scores: Mapping[int, float]
+    reasons: tuple[str, ...]
+
+
+def decide(searched: Sequence[Statistics], unusable: Sequence[int], calibration: Calibration) -> Decision:
+    """Return the verdict.
+
+    Args:
+        searched: the statistics of the labels that were searched fully.
+        unusable: labels that were asked for but could not be searched.
+        calibration: how statistics become a probability.
+    """
+    scores = {each.label: calibration.score(features(each)) for each in searched}
+    ranked = sorted(searched, key=lambda each: (-scores[each.label], -each.size_index, each.label))
+    best = scores[ranked[0].label] if ranked else 0.5
+    flagged = tuple(each.label for each in ranked if scores[each.label] >= calibration.backdoored)
+    if flagged:
+        reasons = [_why(each, scores[each.label]) for each in ranked if each.label in flagged]
+        return Decision("backdoored", best, flagged, scores, tuple(reasons))
+    comparable = any(each.size_index for each in searched)
+    if not comparable:
+        reason = "the triggers of too few labels could be compared to tell what is usual for this network"
+        return Decision("inconclusive", best, (), scores, (reason,))
+    if best > calibration.clean:
+        reason = f"not enough to accuse: {_why(ranked[0], best)}; scan again with more images or another --seed"
+        return Decision("inconclusive", best, (), scores, (reason,))
+    reasons = [f"no label's trigger stands out: the most suspicious is {_why(ranked[0], best)}"]
+    if unusable:
+        reason = f"{len(unusable)} labels could not be searched: {', '.join(map(str, unusable[:10]))}"
+        return Decision("inconclusive", best, (), scores, (*reasons, reason))
+    return Decision("clean", best, (), scores, tuple(reasons))
+
+
+def _why(label: Statistics, score: float) -> str:
+    """Return what speaks for and against a label in one line."""
+    size = (
+        f"its trigger is {label.size_index:.1f} deviations smaller than the median"
+        if label.size_index >= 0
+        else f"its trigger is {-label.size_index:.1f} deviations larger than the median"
+    )
+    return (
+        f"label {label.label} (probability {score:.2f}): {size} (chance alone reaches {label.luck:.1f}), "
+        f"and stamped on noise it wins by a margin of index {label.noise_index:.1f}, "
+        f"sending {label.transfer:.0%} of blank and noise images to the label"
+    )
