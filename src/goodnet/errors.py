@@ -5,6 +5,10 @@ class GoodnetError(Exception):
     """Base of all errors that the user can act on; the command line prints it and exits with 2."""
 
 
+class UsageError(GoodnetError):
+    """An option or argument has a value that makes no sense."""
+
+
 class ModelError(GoodnetError):
     """A model cannot be read, is not an image classifier, or holds unusable weights."""
 

@@ -42,7 +42,7 @@ def empty_images(shape: Shape, mean: Tensor, seed: int, count: int = 8) -> tuple
 
 
 def margin(logits: Tensor, labels: Tensor) -> Tensor:
-    """Return by how much the logits (..., N) of labels (...) exceed the best other logit: (...), negative if they lose."""
+    """Return by how much the logits (..., N) of labels (...) exceed the best other logit, (...); negative if they lose."""
     own = logits.gather(-1, labels.unsqueeze(-1)).squeeze(-1)
     others = logits.scatter(-1, labels.unsqueeze(-1), -torch.inf).amax(-1)
     return own - others
