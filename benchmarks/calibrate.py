@@ -4,8 +4,8 @@
     python benchmarks/calibrate.py fit --features features.json --out src/goodnet/calibration.json
 
 `collect` scans every network of a zoo made by benchmarks/devzoo.py and writes down what each label's evidence was;
-networks that are there already are not scanned again. `fit` fits a logistic model with few weights, none negative, to the
-most suspicious label of every scan, and prints how well it separates them under leave-one-network-out.
+networks that are there already are not scanned again. `fit` fits a logistic model with few weights, none negative,
+to the most suspicious label of every scan, and prints how well it separates them under leave-one-network-out.
 """
 
 from __future__ import annotations
@@ -53,6 +53,7 @@ def collect(zoo: Path, data: Path, out: Path, seeds: list[int]) -> None:
                     [
                         e.label,
                         e.anomaly_index,
+                        e.size_ratio,
                         e.classic_index,
                         e.noise_index,
                         e.blank_index,
@@ -73,11 +74,11 @@ def collect(zoo: Path, data: Path, out: Path, seeds: list[int]) -> None:
 
 
 def table(row: dict[str, Any]) -> tuple[np.ndarray, list[int]]:
-    """Return features (labels, 4) and the labels."""
+    """Return features (labels, 5) and the labels."""
     labels = row["labels"]
     matrix = []
-    for label, size, classic, noise, blank, transfer, *_ in labels:
-        statistics = Statistics(label, size, classic, noise, blank, transfer, luck(len(labels)))
+    for label, size, ratio, classic, noise, blank, transfer, *_ in labels:
+        statistics = Statistics(label, size, ratio, classic, noise, blank, transfer, luck(len(labels)))
         matrix.append(list(features(statistics).values()))
     return np.array(matrix), [label for label, *_ in labels]
 
@@ -93,8 +94,8 @@ def fit_weights(rows: list[dict[str, Any]], strength: float = 1.0) -> np.ndarray
             total += math.log1p(math.exp(-logit if infected else logit))
         return total
 
-    bounds = [(None, None)] + [(0, None)] * 4
-    starts = (np.array([-2.0, 0.5, 0.2, 0.2, 0.5]), np.array([-1.0, 1.0, 0.0, 0.0, 0.0]))
+    bounds = [(None, None)] + [(0, None)] * 5
+    starts = (np.array([-2.0, 1.0, 0.5, 0.2, 0.2, 0.5]), np.array([-3.0, 3.0, 0.0, 0.0, 0.0, 0.0]))
     return min((minimize(loss, start, bounds=bounds, method="L-BFGS-B") for start in starts), key=lambda r: r.fun).x
 
 
@@ -122,7 +123,8 @@ def fit(source: Path, out: Path) -> None:
     calibration = {
         "intercept": round(float(theta[0]), 4),
         "weights": {
-            name: round(float(w), 4) for name, w in zip(("size", "noise", "blank", "transfer"), theta[1:], strict=True)
+            name: round(float(w), 4)
+            for name, w in zip(("ratio", "size", "noise", "blank", "transfer"), theta[1:], strict=True)
         },
         "backdoored": 0.5,
         "clean": 0.3,

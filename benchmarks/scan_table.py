@@ -71,11 +71,10 @@ def cases(data: Path, only: list[str], seeds: list[int]) -> list[tuple[Path, lis
     if "mnist" in only:
         runs += [(data / "csaw" / name, [str(data / "mnist.npz")], seeds[0], None) for name in DIGITS]
     if "zoo" in only:
-        for net in json.loads((data / "zoo/truth.json").read_text()):
-            name, *more = ZOO_IMAGES[net["name"][0]]
-            target = net.get("target")
-            truth = () if target is None or net["kind"] == "clean" else (int(target),)
-            runs += [(data / f"zoo/{net['name']}.onnx", [str(data / name), *more], seed, truth) for seed in seeds]
+        for net, about in json.loads((data / "zoo/truth.json").read_text()).items():
+            name, *more = ZOO_IMAGES[net[0]]
+            truth = () if about["target"] is None else (int(about["target"]),)
+            runs += [(data / f"zoo/{net}.onnx", [str(data / name), *more], seed, truth) for seed in seeds]
     return runs
 
 

@@ -47,14 +47,15 @@ def shipped_calibration() -> Calibration:
 def features(label: Statistics) -> dict[str, float]:
     """Return the features of a label that the score is computed from.
 
-    Indices count by how far they exceed what the most extreme of as many labels reaches by chance, and no further than
-    10 in either direction, so that one measure cannot carry the verdict out of sight of the others.
+    Indices count by how far they exceed what the most extreme of as many labels reaches by chance, and within -5..10, so
+    that one measure cannot carry the verdict out of sight of the others; the ratio of sizes by its logarithm.
     """
 
     def excess(index: float) -> float:
         return max(-5.0, min(10.0, index - label.luck))
 
     return {
+        "ratio": math.log(max(label.ratio, 0.1)),
         "size": excess(label.size_index),
         "noise": excess(label.noise_index),
         "blank": excess(label.blank_index),
@@ -112,13 +113,9 @@ def decide(searched: Sequence[Statistics], unusable: Sequence[int], calibration:
 
 def _why(label: Statistics, score: float) -> str:
     """Return what speaks for and against a label in one line."""
-    size = (
-        f"its trigger is {label.size_index:.1f} deviations smaller than the median"
-        if label.size_index >= 0
-        else f"its trigger is {-label.size_index:.1f} deviations larger than the median"
-    )
+    times = f"{label.ratio:.1f} times smaller" if label.ratio >= 1 else "no smaller"
     return (
-        f"label {label.label} (probability {score:.2f}): {size} (chance alone reaches {label.luck:.1f}), "
-        f"and stamped on noise it wins by a margin of index {label.noise_index:.1f}, "
-        f"sending {label.transfer:.0%} of blank and noise images to the label"
+        f"label {label.label} (probability {score:.2f}): its trigger is {times} than the median one, anomaly index "
+        f"{label.size_index:.1f} (chance alone reaches {label.luck:.1f} among as many labels); on noise its index is "
+        f"{label.noise_index:.1f}, and it sends {label.transfer:.0%} of blank and noise images to the label"
     )

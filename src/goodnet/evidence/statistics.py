@@ -11,8 +11,11 @@ import numpy as np
 from goodnet.evidence.outliers import outlier_index
 from goodnet.search import Found
 
-SPREAD_OF_LOG_SIZE = 0.05
-"""A spread of 5 % in size is noise of the search; less than that is not believed."""
+SPREAD_OF_LOG_SIZE = 0.1
+"""A spread of 10 % in size is noise of the search; less than that is not believed."""
+
+SMALLEST = 1e-6
+"""Sizes below this, in pixels, count as this."""
 
 FEWEST_REFERENCES = 4
 """With fewer labels than this, nothing can be said about what is usual."""
@@ -25,6 +28,7 @@ class Statistics:
     Attributes:
         label: the label.
         size_index: how far the logarithm of its trigger's size lies below the median.
+        ratio: the median size over its trigger's size: how many times smaller than usual it is; 0 for an infinite one.
         classic_index: how far the size itself lies below the median, as in Neural Cleanse.
         noise_index: how far the margin of its trigger on noise images lies above the median.
         blank_index: the same on blank images.
@@ -34,6 +38,7 @@ class Statistics:
 
     label: int
     size_index: float
+    ratio: float
     classic_index: float
     noise_index: float
     blank_index: float
@@ -61,6 +66,8 @@ def statistics(found: Sequence[Found]) -> dict[int, Statistics]:
         reference = [each for each in group if each.control or not each.trigger]
         if not group:
             continue
+        sizes = [max(each.size, SMALLEST) for each in group]
+        median = _median([max(each.size, SMALLEST) for each in reference])
         with np.errstate(divide="ignore"):
             columns = {
                 "size": _indices(
@@ -74,6 +81,7 @@ def statistics(found: Sequence[Found]) -> dict[int, Statistics]:
             result[each.label] = Statistics(
                 label=each.label,
                 size_index=columns["size"][k],
+                ratio=median / sizes[k] if median and math.isfinite(sizes[k]) else 0.0,
                 classic_index=columns["classic"][k],
                 noise_index=columns["noise"][k],
                 blank_index=columns["blank"][k],
@@ -81,6 +89,12 @@ def statistics(found: Sequence[Found]) -> dict[int, Statistics]:
                 luck=luck(len(found)),
             )
     return result
+
+
+def _median(sizes: Sequence[float]) -> float | None:
+    """Return the median of the finite sizes, None where there are too few to tell."""
+    finite = [size for size in sizes if math.isfinite(size)]
+    return float(np.median(finite)) if len(finite) >= FEWEST_REFERENCES else None
 
 
 def _indices(

@@ -10,7 +10,7 @@ import torch
 from goodnet.classifier import Classifier, PartialShape, Preprocessing, Shape, freeze
 from goodnet.errors import ModelError
 from goodnet.formats.keras import HDF5_FORMAT, KERAS_FORMAT
-from goodnet.formats.loaded import LoadedNetwork, ReadOptions
+from goodnet.formats.loaded import ReadOptions
 from goodnet.formats.onnx import ONNX_FORMAT
 
 FORMATS = (KERAS_FORMAT, HDF5_FORMAT, ONNX_FORMAT)

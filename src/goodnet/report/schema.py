@@ -25,7 +25,8 @@ class LabelReport:
     Attributes:
         label: the label.
         anomaly_index: how far the logarithm of its trigger's size lies below the median, in 1.4826 x MAD.
-        classic_index: the same of the size itself, as Neural Cleanse has it.
+        size_ratio: how many times smaller its trigger is than the median one; 0 where there is none.
+        classic_index: how far the size itself lies below the median, as Neural Cleanse has it.
         noise_index: how far its trigger's margin on noise images lies above the median, in 1.4826 x MAD.
         blank_index: the same on blank images.
         transfer: share of blank and noise images that the trigger newly sends to the label, 0..1.
@@ -42,6 +43,7 @@ class LabelReport:
 
     label: int
     anomaly_index: float
+    size_ratio: float
     classic_index: float
     noise_index: float
     blank_index: float

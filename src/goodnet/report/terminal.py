@@ -94,6 +94,7 @@ def _table(entries: list[LabelReport]) -> Table:
             str(entry.label),
             f"{entry.score:.2f}",
             f"{entry.anomaly_index:.1f}",
+            f"{entry.size_ratio:.1f}",
             size,
             f"{entry.asr:.0%}",
             f"{entry.noise_index:.1f}",

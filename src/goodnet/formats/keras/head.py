@@ -7,6 +7,7 @@ from torch import nn
 from goodnet.formats.keras.graph import LayerGraph
 from goodnet.formats.keras.layers import is_sigmoid, is_softmax
 
+
 def strip_head(graph: LayerGraph) -> str | None:
     """Replace the softmax or sigmoid that makes the graph's output by nothing; return what it was."""
     by_slot = dict(enumerate(graph.steps, start=1))

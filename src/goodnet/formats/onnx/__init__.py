@@ -1,6 +1,11 @@
 from pathlib import Path
-import onnx, onnx2torch
+
+import onnx
+import onnx2torch
+
 from goodnet.formats.loaded import Format, LoadedNetwork, ReadOptions
+
+
 def read_onnx(path: Path, options: ReadOptions) -> LoadedNetwork:
     m = onnx.load(str(path))
     d = m.graph.input[0].type.tensor_type.shape.dim
