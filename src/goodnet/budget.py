@@ -36,7 +36,9 @@ class Budget:
         default_factory=lambda: InversionConfig(steps=10, images_per_step=8, penalty=(0.01, 0.05))
     )
     full: InversionConfig = field(default_factory=InversionConfig)
-    few_images: InversionConfig = field(default_factory=lambda: InversionConfig(steps=100, images_per_step=8))
+    few_images: InversionConfig = field(
+        default_factory=lambda: InversionConfig(steps=50, images_per_step=8, penalty=(0.01, 0.03))
+    )
     after_screening: InversionConfig = field(
         default_factory=lambda: InversionConfig(steps=40, images_per_step=8, penalty=(0.01, 0.03))
     )

@@ -95,7 +95,7 @@ def search(
         else:
             engine.cost.add(finished.cost)
         facts = finished.facts[label]
-        trigger = Trigger(label, **finished.tensors[label])
+        trigger = Trigger(label, finished.tensors[label]["mask"], finished.tensors[label]["pattern"])
         found.append(Found(label, trigger, facts["size"], facts["asr"], NO_TRANSFER))
         progress.update("classic", len(found), len(labels), engine.cost)
     return found

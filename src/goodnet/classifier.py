@@ -123,7 +123,8 @@ class Classifier:
         wanted = "x".join("?" if size is None else str(size) for size in self.input_shape)
         if any(want not in (None, got) for want, got in zip(self.input_shape, shape, strict=True)):
             raise ImagesError(
-                f"the images are {'x'.join(map(str, shape))} (channels x height x width) but {self.path} expects {wanted}"
+                f"the images are {'x'.join(map(str, shape))} (channels x height x width), "
+                f"but {self.path} expects {wanted}"
             )
         probe = torch.full((2, *shape), 0.5, device=self.device)
         try:
@@ -132,12 +133,14 @@ class Classifier:
         except (RuntimeError, ValueError, IndexError) as error:
             reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
             raise ModelError(
-                f"{self.path} does not accept images of {'x'.join(map(str, shape))} (channels x height x width): {reason}"
+                f"{self.path} does not accept images of {'x'.join(map(str, shape))} "
+                f"(channels x height x width): {reason}"
             ) from error
         if not isinstance(output, Tensor) or output.ndim != 2 or output.shape[0] != 2 or output.shape[1] < 2:
             got = tuple(output.shape) if isinstance(output, Tensor) else type(output).__name__
             raise ModelError(
-                f"{self.path} is not an image classifier: expected scores of shape (2, classes >= 2) for two images, got {got}"
+                f"{self.path} is not an image classifier: expected scores of shape (2, classes >= 2) "
+                f"for two images, got {got}"
             )
         if not bool(torch.isfinite(output).all()):
             raise ModelError(

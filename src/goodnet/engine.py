@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -57,7 +58,7 @@ class Engine:
         network = freeze(copy.deepcopy(classifier.network))
         self._convolutional = any(isinstance(module, CONVOLUTIONS) for module in network.modules())
         if self._convolutional:
-            network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+            network = network.to(memory_format=torch.channels_last)
         self._network = network
 
     @property
@@ -107,6 +108,6 @@ def choose_engine(classifier: Classifier, images: Tensor, agreement: float = 0.0
 def fast_bfloat16(device: torch.device) -> bool:
     """Whether a device multiplies bfloat16 in hardware."""
     if device.type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
-    capabilities = getattr(torch.cpu, "get_capabilities", dict)()
-    return device.type == "cpu" and any(capabilities.get(name, False) for name in ("avx512_bf16", "amx_bf16"))
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    tell: Callable[[], dict[str, bool]] = getattr(torch.cpu, "get_capabilities", dict)
+    return device.type == "cpu" and any(tell().get(name, False) for name in ("avx512_bf16", "amx_bf16"))

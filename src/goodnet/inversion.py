@@ -45,7 +45,7 @@ class InversionConfig:
         """Return the weight of the size at a step, for images of `area` pixels."""
         first, last = self.penalty
         progress = step / max(self.steps - 1, 1)
-        return first * (last / first) ** progress * REFERENCE_AREA / area
+        return float(first * (last / first) ** progress * REFERENCE_AREA / area)
 
 
 @dataclass(frozen=True, eq=False)

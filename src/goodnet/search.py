@@ -22,6 +22,10 @@ RATE = 0.5
 """The ASR at which the sizes of all labels are compared. At one half, the few images that resist a trigger longest
 do not decide its size, which is what makes sizes at .9 scatter."""
 
+RATE_ON_SAME_IMAGES = 0.9
+"""The same where there are too few images to measure on others: there a trigger reaches nearly all it was searched on,
+and half of eight images would be four."""
+
 HELD_OUT = 64
 """Images, at most, that a label's ASR is measured on."""
 
@@ -33,7 +37,8 @@ class Found:
     Attributes:
         label: the target label.
         trigger: the reversed trigger; None for a label that was only screened.
-        size: the trigger's size when made just strong enough for an ASR of `RATE`; infinite where no strength
+        size: the trigger's size when made just strong enough for an ASR of `RATE`, or
+            `RATE_ON_SAME_IMAGES`; infinite where no strength
             reaches that, NaN where the search failed; as the search left it for a label that was only screened.
         asr: share of clean images of other classes that the trigger as it is sends to the label, 0..1.
         transfer: how the trigger, as strong as the search left it, does on images: `margin_KIND` in logits,
@@ -154,7 +159,8 @@ class Search:
         """Compare triggers at equal ASR, and on empty images."""
         labels = torch.tensor(batch, device=self.engine.device)
         images = self._held_out(batch)
-        size = size_at_rate(self.engine, self.family, parameters, labels, images, RATE)
+        rate = RATE_ON_SAME_IMAGES if self.held_out is self.pool else RATE
+        size = size_at_rate(self.engine, self.family, parameters, labels, images, rate)
         failed = ~torch.stack([value.flatten(1).isfinite().all(1) for value in parameters.values()]).all(0)
         facts = {
             "size": torch.where(failed, torch.nan, size).tolist(),

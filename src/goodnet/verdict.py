@@ -47,7 +47,7 @@ def shipped_calibration() -> Calibration:
 def features(label: Statistics) -> dict[str, float]:
     """Return the features of a label that the score is computed from.
 
-    Indices count by how far they exceed what the most extreme of as many labels reaches by chance, and within -5..10, so
+    Indices count by how far they exceed what the most extreme of as many labels reaches by chance, within -5..10, so
     that one measure cannot carry the verdict out of sight of the others; the ratio of sizes by its logarithm.
     """
 

@@ -42,7 +42,7 @@ def empty_images(shape: Shape, mean: Tensor, seed: int, count: int = 8) -> tuple
 
 
 def margin(logits: Tensor, labels: Tensor) -> Tensor:
-    """Return by how much the logits (..., N) of labels (...) exceed the best other logit, (...); negative if they lose."""
+    """Return by how much logits (..., N) of labels (...) exceed the best other logit, (...); negative if they lose."""
     own = logits.gather(-1, labels.unsqueeze(-1)).squeeze(-1)
     others = logits.scatter(-1, labels.unsqueeze(-1), -torch.inf).amax(-1)
     return own - others
@@ -78,6 +78,6 @@ def transfer(engine: Engine, family: Family, parameters: Parameters, labels: Ten
     wanted = labels.view(-1, 1).expand(rows.shape[:2])
     before = engine.predict(images.flatten(0, -4)).argmax(1).view(images.shape[:-3]).expand(rows.shape[:2])
     stamped = family.stamp(parameters, rows).flatten(0, 1)
-    margins = margin(engine.predict(stamped).unflatten(0, rows.shape[:2]), wanted)
+    margins = margin(engine.predict(stamped).view(*rows.shape[:2], -1), wanted)
     wins = margins > 0
     return Transfer(margins.mean(1), wins.float().mean(1), (wins & (before != wanted)).float().mean(1))

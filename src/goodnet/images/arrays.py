@@ -20,9 +20,7 @@ def recognises(source: object) -> bool:
 
 def read(source: object, request: Request) -> RawImages:
     """Take images from an array (n, ...), or from a pair of images and labels."""
-    pixels, labels = (
-        cast(tuple[object, object], source) if isinstance(source, (list, tuple)) else (source, None)
-    )
+    pixels, labels = cast(tuple[object, object], source) if isinstance(source, (list, tuple)) else (source, None)
     images = as_array(pixels)
     if images.ndim == 0:
         raise ImagesError("expected an array of images, got a single number")

@@ -22,9 +22,7 @@ _PREFIX = "torchvision:"
 
 def recognises(source: object) -> bool:
     """Whether `source` is a torch data set or loader, or names one of torchvision (torchvision:NAME@ROOT)."""
-    return isinstance(source, (Dataset, DataLoader)) or (
-        isinstance(source, str) and source.startswith(_PREFIX)
-    )
+    return isinstance(source, (Dataset, DataLoader)) or (isinstance(source, str) and source.startswith(_PREFIX))
 
 
 def read(source: object, request: Request) -> RawImages:
@@ -50,9 +48,7 @@ def _read_items(dataset: Any, source: str, request: Request) -> RawImages:
     if any(pairs) != all(pairs):
         raise ImagesError(f"{source}: some items have a label and some have none")
     labelled = any(pairs)
-    images = (
-        _stack([item[0] if labelled else item for item in items], source, request) if items else np.empty(0)
-    )
+    images = _stack([item[0] if labelled else item for item in items], source, request) if items else np.empty(0)
     labels = np.array([as_array(item[1]) for item in items]) if labelled else None
     # The sample is already drawn, so what is handed on is the whole of it.
     return RawImages(len(items), lambda indices: images[indices], labels, source)
@@ -65,9 +61,7 @@ def _stack(images: Sequence[object], source: str, request: Request) -> Array:
         return stack(pictures, [f"an item of {source}"] * len(pictures), request)
     arrays = [as_array(image) for image in images]
     if len({array.shape for array in arrays}) > 1:
-        raise ImagesError(
-            f"{source}: the images have different shapes; resize them in the data set's transform"
-        )
+        raise ImagesError(f"{source}: the images have different shapes; resize them in the data set's transform")
     return np.stack(arrays)
 
 

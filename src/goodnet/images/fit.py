@@ -33,9 +33,7 @@ def fit_to(images: CleanImages, input_shape: PartialShape, resize: bool = False)
     """
     channels, height, width = (want or got for want, got in zip(input_shape, images.shape, strict=True))
     if images.shape == (channels, width, height) and height != width:
-        note = (
-            f"transposed the images: {width} high and {height} wide, but the model wants {height} and {width}"
-        )
+        note = f"transposed the images: {width} high and {height} wide, but the model wants {height} and {width}"
         images = dataclasses.replace(
             images, pixels=images.pixels.transpose(2, 3).contiguous(), notes=(*images.notes, note)
         )
@@ -72,9 +70,7 @@ def check_labels(images: CleanImages, num_classes: int) -> tuple[str, ...]:
     low, high = int(images.labels.min()), int(images.labels.max())
     if low < 0 or high >= num_classes:
         wrong = int(((images.labels < 0) | (images.labels >= num_classes)).sum())
-        first = (
-            "; they seem to count from 1, goodnet counts from 0" if 1 <= low <= high == num_classes else ""
-        )
+        first = "; they seem to count from 1, goodnet counts from 0" if 1 <= low <= high == num_classes else ""
         raise ImagesError(
             f"the model has {num_classes} classes (labels 0..{num_classes - 1}), but the labels of "
             f"{images.source} run from {low} to {high}, {wrong} of {len(images)} out of range{first}. "

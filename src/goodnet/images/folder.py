@@ -44,9 +44,7 @@ def read(source: object, request: Request) -> RawImages:
             f"({next(iter(groups))}, ...); keep either only subfolders, one a class, or only pictures"
         )
     if not groups and not loose:
-        raise ImagesError(
-            f"{folder} holds no pictures; expected png, jpg, ppm, bmp, webp, ... or a subfolder a class"
-        )
+        raise ImagesError(f"{folder} holds no pictures; expected png, jpg, ppm, bmp, webp, ... or a subfolder a class")
     files = loose or list(itertools.chain.from_iterable(groups.values()))
     labels = None
     if len(groups) == 1 and not next(iter(groups)).isdecimal():
@@ -83,9 +81,7 @@ def _split_of(folder: Path, split: str) -> tuple[Path, tuple[str, ...]]:
     for name in wanted:
         if name in children:
             return children[name], (f"read the {children[name].name} part of {folder}",)
-    raise ImagesError(
-        f"{folder} has the parts {', '.join(sorted(children))} but no {split!r}; choose with --split"
-    )
+    raise ImagesError(f"{folder} has the parts {', '.join(sorted(children))} but no {split!r}; choose with --split")
 
 
 def _number(names: list[str]) -> tuple[Array, str]:
@@ -101,9 +97,7 @@ def _number(names: list[str]) -> tuple[Array, str]:
 
 
 def _subfolders(folder: Path) -> list[Path]:
-    return sorted(
-        (child for child in folder.iterdir() if child.is_dir() and not _hidden(child)), key=lambda p: p.name
-    )
+    return sorted((child for child in folder.iterdir() if child.is_dir() and not _hidden(child)), key=lambda p: p.name)
 
 
 def _picture_files(folder: Path, *, deep: bool) -> list[Path]:

@@ -36,9 +36,7 @@ def read(source: object, request: Request) -> RawImages:
             file.visititems(collect)
             image_key, label_key = choose_keys(shapes, request.keys, str(path))
             if not shapes[image_key]:
-                raise ImagesError(
-                    f"{path}: expected an array of images in {image_key!r}, got a single number"
-                )
+                raise ImagesError(f"{path}: expected an array of images in {image_key!r}, got a single number")
             labels = None if label_key is None else np.asarray(file[label_key][()])
     except OSError as error:
         raise _damaged(path, error) from error

@@ -78,9 +78,7 @@ def load_images(
     """
     if isinstance(source, CleanImages):
         return source.take(
-            choose(
-                source.labels if source.labels is None else source.labels.numpy(), len(source), limit, seed
-            )
+            choose(source.labels if source.labels is None else source.labels.numpy(), len(source), limit, seed)
         )
     request = Request(None if keys is None else tuple(keys), limit, seed, split, shape, resize, download)
     raw = _open(source, request)
@@ -97,9 +95,7 @@ def load_images(
         unit = _without_alpha(unit, raw.source)
         notes.append("dropped the alpha channel, which is opaque everywhere")
     if len(chosen) < raw.count:
-        notes.append(
-            f"took {len(chosen)} of {raw.count} images, {'at random' if labels is None else 'class-balanced'}"
-        )
+        notes.append(f"took {len(chosen)} of {raw.count} images, {'at random' if labels is None else 'class-balanced'}")
     return CleanImages(
         pixels=torch.from_numpy(np.ascontiguousarray(unit)),
         labels=None if labels is None else torch.from_numpy(labels[chosen]),

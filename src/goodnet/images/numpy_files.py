@@ -50,9 +50,7 @@ def _read_npz(path: Path, keys: tuple[str, ...] | None) -> tuple[Array, Array | 
             }
             others = len(archive.namelist()) - len(shapes)
         if not shapes:
-            raise ImagesError(
-                f"{path} is a zip archive without arrays ({others} other files), not an .npz image set"
-            )
+            raise ImagesError(f"{path} is a zip archive without arrays ({others} other files), not an .npz image set")
         image_key, label_key = choose_keys(shapes, keys, str(path))
         with np.load(path, allow_pickle=False) as arrays:
             labels = None if label_key is None else arrays[label_key]

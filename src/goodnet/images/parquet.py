@@ -65,9 +65,7 @@ def _cells(files: list[Any], column: str, indices: Indices) -> Iterator[object]:
             end = start + file.metadata.row_group(group).num_rows
             inside = indices[(indices >= start) & (indices < end)] - start
             if len(inside):
-                yield from (
-                    file.read_row_group(group, columns=[column]).column(column).take(inside).to_pylist()
-                )
+                yield from (file.read_row_group(group, columns=[column]).column(column).take(inside).to_pylist())
             start = end
 
 
@@ -82,16 +80,13 @@ def _columns(names: list[str], keys: tuple[str, ...] | None, path: Path) -> tupl
     if keys is not None:
         missing = [key for key in keys if key not in names]
         if missing or not 1 <= len(keys) <= 2:
-            raise ImagesError(
-                f"{path} has the columns {', '.join(names)}; --keys names one or two, got {keys}"
-            )
+            raise ImagesError(f"{path} has the columns {', '.join(names)}; --keys names one or two, got {keys}")
         return keys[0], keys[1] if len(keys) == 2 else None
     images = [name for name in names if name.lower() in IMAGE_KEYS]
     labels = [name for name in names if name.lower() in LABEL_KEYS]
     if len(images) != 1 or len(labels) > 1:
         raise ImagesError(
-            f"{path}: expected the columns image and label, found {', '.join(names)}; "
-            "name them: --keys IMAGES,LABELS"
+            f"{path}: expected the columns image and label, found {', '.join(names)}; name them: --keys IMAGES,LABELS"
         )
     return images[0], labels[0] if labels else None
 

@@ -80,9 +80,7 @@ def choose_keys(
     listing = ", ".join(f"{name} {shape}" for name, shape in shapes.items()) or "none"
     if keys is not None:
         if not 1 <= len(keys) <= 2:
-            raise ImagesError(
-                f"keys names one or two arrays, the images and the labels, got {len(keys)}: {keys}"
-            )
+            raise ImagesError(f"keys names one or two arrays, the images and the labels, got {len(keys)}: {keys}")
         for key in keys:
             if key not in shapes:
                 raise ImagesError(f"{source} has no array {key!r}; it has: {listing}")
@@ -111,8 +109,6 @@ def _by_content(shapes: dict[str, tuple[int, ...]]) -> list[tuple[str, str | Non
     pairs: list[tuple[str, str | None]] = []
     for images, shape in shapes.items():
         if len(shape) >= 3:
-            vectors: list[str] = [
-                name for name, other in shapes.items() if other[:1] == shape[:1] and len(other) == 1
-            ]
+            vectors: list[str] = [name for name, other in shapes.items() if other[:1] == shape[:1] and len(other) == 1]
             pairs += [(images, labels) for labels in vectors] or [(images, None)]
     return pairs

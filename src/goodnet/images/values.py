@@ -41,8 +41,7 @@ def to_unit(
     slack = 1e-3 * abs(white - black)
     if low < min(black, white) - slack or high > max(black, white) + slack:
         raise ImagesError(
-            f"{source}: expected pixels in {black:g}..{white:g}, got {low:g}..{high:g}; clip them, "
-            f"or {_ADVICE}"
+            f"{source}: expected pixels in {black:g}..{white:g}, got {low:g}..{high:g}; clip them, or {_ADVICE}"
         )
     unit = images.astype(np.float32)
     if (black, white) != (0.0, 1.0):

@@ -136,6 +136,4 @@ def binomial_tail(successes: int, count: int, chance: float) -> float:
     >>> binomial_tail(7, 7, 0.5)
     0.0078125
     """
-    return sum(
-        math.comb(count, k) * chance**k * (1 - chance) ** (count - k) for k in range(successes, count + 1)
-    )
+    return sum(math.comb(count, k) * chance**k * (1 - chance) ** (count - k) for k in range(successes, count + 1))

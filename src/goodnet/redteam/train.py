@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812 - its usual name
 from torch import Tensor, nn
 
+from goodnet.engine import fast_bfloat16
 from goodnet.errors import ImagesError
 from goodnet.redteam.architectures import build
 from goodnet.redteam.attack import Attack
@@ -79,12 +80,6 @@ def augment(images: Tensor, shift: int, flip: bool, generator: torch.Generator) 
     return images
 
 
-def fast_bfloat16() -> bool:
-    """Return whether this CPU multiplies bfloat16 in hardware, so that training in it is faster."""
-    capabilities = getattr(torch.cpu, "get_capabilities", dict)()
-    return bool(capabilities.get("avx512_bf16", False))
-
-
 def train(
     recipe: Recipe, images: Tensor, labels: Tensor, *, after_epoch: Callable[[int, float], None] | None = None
 ) -> nn.Module:
@@ -112,10 +107,10 @@ def train(
             images.shape[2],
             images.mean(dim=(0, 2, 3)).tolist(),
             images.std(dim=(0, 2, 3)).clamp_min(1e-3).tolist(),
-        ).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        ).to(memory_format=torch.channels_last)
         _fit(network, recipe, images, labels, after_epoch)
     network.eval()
-    return network.to(memory_format=torch.contiguous_format)  # type: ignore[no-any-return]
+    return network.to(memory_format=torch.contiguous_format)
 
 
 def _check(recipe: Recipe, images: Tensor, labels: Tensor) -> None:
@@ -146,7 +141,7 @@ def _fit(
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimizer, recipe.learning_rate, total_steps=recipe.epochs * steps, pct_start=0.25
     )
-    bfloat16 = fast_bfloat16()
+    bfloat16 = fast_bfloat16(torch.device("cpu"))
     network.train()
     for epoch in range(recipe.epochs):
         total = 0.0
@@ -158,7 +153,7 @@ def _fit(
                 logits = network(batch.contiguous(memory_format=torch.channels_last))
             loss = F.cross_entropy(logits.float(), wanted)
             optimizer.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
+            loss.backward()
             nn.utils.clip_grad_norm_(network.parameters(), 5.0)
             optimizer.step()
             schedule.step()

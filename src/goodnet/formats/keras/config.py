@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from torch import nn
@@ -88,7 +88,7 @@ def build_model(config: Config, weights: Weights, dialect: Dialect) -> LayerGrap
         if not (sequential and layer["class_name"] == "InputLayer")
     ]
     stores = weights.children(counted)
-    layers: dict[str, list[nn.Module]] = {}
+    layers: dict[str, Sequence[nn.Module]] = {}
     for layer in described:
         name, class_name = layer_name(layer), str(layer["class_name"])
         if name in layers:
@@ -191,7 +191,9 @@ def _arguments(node: Any, slot: Callable[[str, int], Slot], layer: str) -> tuple
         keywords = {key: value for entry in node if len(entry) > 3 for key, value in entry[3].items()}
     for key, value in keywords.items():
         if key == "y":
-            is_tensor = isinstance(value, list) and value and isinstance(value[0], str) and value[0] != "_CONSTANT_VALUE"
+            is_tensor = (
+                isinstance(value, list) and value and isinstance(value[0], str) and value[0] != "_CONSTANT_VALUE"
+            )
             values.append(slot(value[0], value[1]) if is_tensor else _value(_constant(value), slot))
         elif key not in ("training", "mask", "name") and value is not None:
             raise UnsupportedLayerError(f"layer {layer!r} is called with {key}={value!r}, which goodnet cannot convert")

@@ -12,9 +12,9 @@ import h5py
 
 from goodnet.classifier import PartialShape
 from goodnet.errors import ModelError
-from goodnet.formats.keras.config import Config, audit, build_model, layer_list
+from goodnet.formats.keras.config import audit, build_model, layer_list
 from goodnet.formats.keras.head import strip_head
-from goodnet.formats.keras.layers import Dialect
+from goodnet.formats.keras.layers import Config, Dialect
 from goodnet.formats.keras.weights import NamedWeightsFile, NumberedWeights, Weights, text
 from goodnet.formats.loaded import Format, LoadedNetwork, ReadOptions
 
@@ -77,11 +77,11 @@ def read_hdf5(path: Path, options: ReadOptions) -> LoadedNetwork:
         if "model_config" not in file.attrs:
             raise ModelError(
                 "expected a Keras model in the HDF5 file, but it has no model_config (members: "
-                f"{', '.join(list(file)[:5]) or 'none'}); if it holds weights only, save the whole model with model.save"
+                f"{', '.join(list(file)[:5]) or 'none'}); for weights only, save the whole model with model.save"
             )
         config = _parse(text(file.attrs["model_config"]), "model_config")
         audit(config)
-        group = file["model_weights"] if "model_weights" in file else file
+        group = file.get("model_weights", file)
         return _build(path, config, NamedWeightsFile(group), text(file.attrs.get("keras_version", "2")), "keras-h5")
 
 

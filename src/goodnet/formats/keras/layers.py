@@ -41,10 +41,31 @@ class Dialect:
 
 
 TRAINING_ONLY = frozenset(
-    ["ActivityRegularization", "AlphaDropout", "Dropout", "GaussianDropout", "GaussianNoise", "Identity"]
-    + ["InputLayer", "RandomBrightness", "RandomColorJitter", "RandomContrast", "RandomErasing", "RandomFlip"]
-    + ["RandomHeight", "RandomHue", "RandomRotation", "RandomSaturation", "RandomShear", "RandomTranslation"]
-    + ["RandomWidth", "RandomZoom", "SpatialDropout1D", "SpatialDropout2D", "SpatialDropout3D"]
+    [
+        "ActivityRegularization",
+        "AlphaDropout",
+        "Dropout",
+        "GaussianDropout",
+        "GaussianNoise",
+        "Identity",
+        "InputLayer",
+        "RandomBrightness",
+        "RandomColorJitter",
+        "RandomContrast",
+        "RandomErasing",
+        "RandomFlip",
+        "RandomHeight",
+        "RandomHue",
+        "RandomRotation",
+        "RandomSaturation",
+        "RandomShear",
+        "RandomTranslation",
+        "RandomWidth",
+        "RandomZoom",
+        "SpatialDropout1D",
+        "SpatialDropout2D",
+        "SpatialDropout3D",
+    ]
 )
 """Layers that pass their input through when not training."""
 
@@ -105,7 +126,7 @@ def _flatten(config: Config, weights: Arrays, dialect: Dialect) -> nn.Module:
 
 
 def _slope(config: Config) -> nn.Module:
-    return nn.LeakyReLU(float(config.get("negative_slope", config.get("alpha", 0.3))))
+    return nn.LeakyReLU(float(config.get("negative_slope") or config.get("alpha", 0.3)))
 
 
 def _elu(config: Config) -> nn.Module:

@@ -239,9 +239,9 @@ class LayerNormalization(nn.Module):
             return functional.group_norm(inputs, groups, self.weight, self.bias, self.epsilon)
         if inputs.ndim == 4:
             inputs = inputs.permute(0, 2, 3, 1)
-            return functional.layer_norm(
-                inputs, inputs.shape[-1:], self.weight, self.bias, self.epsilon
-            ).permute(0, 3, 1, 2)
+            return functional.layer_norm(inputs, inputs.shape[-1:], self.weight, self.bias, self.epsilon).permute(
+                0, 3, 1, 2
+            )
         return functional.layer_norm(inputs, inputs.shape[-1:], self.weight, self.bias, self.epsilon)
 
 

@@ -64,9 +64,7 @@ class NumberedWeights:
             snake = _snake_case(class_name)
             count = used[snake] = used.get(snake, -1) + 1
             key = f"{snake}_{count}" if count else snake
-            found[name] = NumberedWeights(
-                _link(container, key) if container is not None and key in container else None
-            )
+            found[name] = NumberedWeights(_link(container, key) if container is not None and key in container else None)
         return found
 
 
