@@ -152,4 +152,6 @@ class Classifier:
 def freeze(network: nn.Module) -> nn.Module:
     """Put a network into eval mode and stop every parameter from taking a gradient; return it."""
     network.eval()
-    return network.requires_grad_(False)
+    for parameter in network.parameters():  # a ScriptModule has no requires_grad_ of its own
+        parameter.requires_grad_(False)
+    return network

@@ -25,9 +25,9 @@ def with_weights(weights: Mapping[str, Tensor], options: ReadOptions) -> LoadedN
             "--arch timm:resnet18"
         )
     weights = {key.removeprefix("module.").removeprefix("_orig_mod."): value for key, value in weights.items()}
-    classes = options.num_classes or _classes(weights)
     with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
         warnings.simplefilter("ignore")
+        classes = options.num_classes or _classes(options.arch, weights)
         network = _build(options.arch, classes)
     wanted = network.state_dict()
     missing, foreign = sorted(wanted.keys() - weights.keys()), sorted(weights.keys() - wanted.keys())
@@ -44,14 +44,13 @@ def with_weights(weights: Mapping[str, Tensor], options: ReadOptions) -> LoadedN
     return LoadedNetwork(network, options.input_shape, classes, "weights")
 
 
-def _classes(weights: Mapping[str, Tensor]) -> int:
-    """Return the number of rows of the last matrix of weights, which is the classifier's."""
-    matrices = [value for key, value in weights.items() if key.endswith("weight") and value.ndim in (2, 4)]
-    if not matrices:
-        raise ModelError(
-            "the file holds no matrix of weights, so the number of classes is not known; give --num-classes"
-        )
-    return int(matrices[-1].shape[0])
+def _classes(arch: str, weights: Mapping[str, Tensor]) -> int:
+    """Return the size, in the file, of what changes shape when the architecture is built for one class more."""
+    few, more = (_build(arch, classes).state_dict() for classes in (10, 11))
+    for key, value in few.items():
+        if value.shape != more[key].shape and key in weights and weights[key].ndim:
+            return int(weights[key].shape[0])
+    return 10
 
 
 def _build(arch: str, classes: int) -> nn.Module:

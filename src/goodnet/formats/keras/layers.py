@@ -126,7 +126,8 @@ def _flatten(config: Config, weights: Arrays, dialect: Dialect) -> nn.Module:
 
 
 def _slope(config: Config) -> nn.Module:
-    return nn.LeakyReLU(float(config.get("negative_slope") or config.get("alpha", 0.3)))
+    slope: Any = config.get("negative_slope", config.get("alpha", 0.3))
+    return nn.LeakyReLU(float(slope))
 
 
 def _elu(config: Config) -> nn.Module:

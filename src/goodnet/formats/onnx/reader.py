@@ -67,6 +67,7 @@ def read_onnx(path: Path, options: ReadOptions) -> LoadedNetwork:
     if len(sizes) != 4:
         raise ModelError(f"expected an input of images (batch, channels, height, width), got one of shape {sizes}")
     _free_batch(model, inputs[0], sizes[0])
+    _drop_allowzero(model)
     removed = _take_off_softmax(model)
     try:
         with warnings.catch_warnings():
@@ -114,6 +115,14 @@ def _free_batch(model: Any, image: Any, batch: int | None) -> None:
         if target.ndim == 1 and len(target) and target[0] == batch:
             target[0] = 0 if (target == -1).any() else -1
             tensor.CopyFrom(numpy_helper.from_array(target, tensor.name))
+
+
+def _drop_allowzero(model: Any) -> None:
+    """Drop an attribute that onnx2torch refuses and that only matters for images without pixels."""
+    for node in (node for node in model.graph.node if node.op_type == "Reshape"):
+        kept = [attribute for attribute in node.attribute if attribute.name != "allowzero"]
+        del node.attribute[:]
+        node.attribute.extend(kept)
 
 
 def _take_off_softmax(model: Any) -> bool:
