@@ -18,7 +18,12 @@ from goodnet.errors import ModelError
 def small_network() -> nn.Module:
     torch.manual_seed(0)
     return nn.Sequential(
-        nn.Conv2d(3, 4, 3, padding=1), nn.ReLU(), nn.BatchNorm2d(4), nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.Linear(16, 5)
+        nn.Conv2d(3, 4, 3, padding=1),
+        nn.ReLU(),
+        nn.BatchNorm2d(4),
+        nn.AdaptiveAvgPool2d(2),
+        nn.Flatten(),
+        nn.Linear(16, 5),
     ).eval()
 
 
@@ -27,7 +32,9 @@ def images() -> torch.Tensor:
     return torch.rand(6, 3, 8, 8, generator=torch.Generator().manual_seed(1))
 
 
-def save_onnx(network: nn.Module, path: Path, *, fixed: bool = False, softmax: bool = False, dynamo: bool = False) -> None:
+def save_onnx(
+    network: nn.Module, path: Path, *, fixed: bool = False, softmax: bool = False, dynamo: bool = False
+) -> None:
     pytest.importorskip("onnxscript")
     if softmax:
         network = nn.Sequential(network, nn.Softmax(dim=1)).eval()
@@ -82,7 +89,9 @@ def test_a_file_gives_the_logits_of_the_network(kind: str, images: torch.Tensor,
     assert torch.autograd.grad(model.logits(pixels).sum(), pixels)[0].abs().sum() > 0
 
 
-def test_an_onnx_model_with_channels_last_takes_images_with_channels_first(images: torch.Tensor, tmp_path: Path) -> None:
+def test_an_onnx_model_with_channels_last_takes_images_with_channels_first(
+    images: torch.Tensor, tmp_path: Path
+) -> None:
     network = small_network()
 
     class Last(nn.Module):
@@ -97,7 +106,12 @@ def test_an_onnx_model_with_channels_last_takes_images_with_channels_first(image
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         torch.onnx.export(
-            Last().eval(), (torch.zeros(1, 8, 8, 3),), str(path), input_names=["x"], dynamic_axes={"x": {0: "n"}}, dynamo=False
+            Last().eval(),
+            (torch.zeros(1, 8, 8, 3),),
+            str(path),
+            input_names=["x"],
+            dynamic_axes={"x": {0: "n"}},
+            dynamo=False,
         )
     model = goodnet.load_model(path)
     assert model.shape == (3, 8, 8)
@@ -191,7 +205,9 @@ def test_keras_models_answer_as_in_keras(keras, kind: str, functional: bool, tmp
 
 @pytest.mark.real
 @pytest.mark.parametrize(("name", "accuracy"), [("mnist_unlabelled_bd_net", 0.895), ("mnist_all_to_all_bd_net", 0.982)])
-def test_keras_2_files_that_keras_3_refuses_have_their_known_accuracy(data_dir: Path, name: str, accuracy: float) -> None:
+def test_keras_2_files_that_keras_3_refuses_have_their_known_accuracy(
+    data_dir: Path, name: str, accuracy: float
+) -> None:
     model = goodnet.load_model(data_dir / f"csaw/{name}.h5")
     with np.load(data_dir / "mnist.npz") as file:
         x, y = torch.from_numpy(file["test_x"])[:, None].float() / 255, torch.from_numpy(file["test_y"])
