@@ -83,7 +83,7 @@ def table(row: dict[str, Any]) -> tuple[np.ndarray, list[int]]:
     return np.array(matrix), [label for label, *_ in labels]
 
 
-def fit_weights(rows: list[dict[str, Any]], strength: float = 1.0) -> np.ndarray:
+def fit_weights(rows: list[dict[str, Any]], strength: float = 0.3) -> np.ndarray:
     """Return intercept and weights; each network counts once, by its most suspicious label."""
     tables = [(table(row)[0], bool(row["targets"])) for row in rows]
 

@@ -1,5 +1,6 @@
 """goodnet finds and removes backdoors in neural networks."""
 
+from goodnet.budget import Budget
 from goodnet.classifier import Classifier, Preprocessing
 from goodnet.errors import GoodnetError
 from goodnet.formats import load_model
@@ -10,6 +11,7 @@ from goodnet.triggers import Trigger
 from goodnet.version import __version__
 
 __all__ = [
+    "Budget",
     "Classifier",
     "CleanImages",
     "GoodnetError",

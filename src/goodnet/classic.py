@@ -134,7 +134,7 @@ def reverse(
             optimizer.step()
             engine.count_gradients(config.batch_size)
             hits += int((logits.argmax(1) == label).sum())
-            sizes += float(size)
+            sizes += float(size.detach())
         asr, size_now = hits / (config.mini_batches * config.batch_size), sizes / config.mini_batches
         if asr >= config.attack_success_threshold and (best is None or size_now < best[0]):
             best = (size_now, asr, mask.detach().clone(), pattern.detach().clone())

@@ -78,10 +78,15 @@ def generator_for(seed: int, label: int, purpose: str) -> torch.Generator:
 
 
 def labels_per_batch(labels: int, images_per_step: int, target: int = 256) -> int:
-    """Return K, how many labels share a call of the network: near `target` images, with the least padding."""
+    """Return K, how many labels share a call of the network: near `target` images, with little padding."""
     largest = max(1, target // images_per_step)
     smallest = max(1, math.ceil(target / 4 / images_per_step))
-    return min(range(largest, smallest - 1, -1), key=lambda k: -(-labels // k) * k)
+
+    def waste(size: int) -> float:
+        padding = -(-labels // size) * size - labels
+        return 0.0 if padding <= 0.03 * labels else padding / labels
+
+    return min(range(largest, smallest - 1, -1), key=waste)
 
 
 def invert(

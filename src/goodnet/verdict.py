@@ -11,6 +11,9 @@ from typing import Literal
 
 from goodnet.evidence.statistics import Statistics
 
+USUAL_SPREAD = 0.2
+"""The deviation of the logarithm of sizes over the labels of most clean networks."""
+
 Verdict = Literal["clean", "backdoored", "inconclusive"]
 
 
@@ -47,15 +50,15 @@ def shipped_calibration() -> Calibration:
 def features(label: Statistics) -> dict[str, float]:
     """Return the features of a label that the score is computed from.
 
-    Indices count by how far they exceed what the most extreme of as many labels reaches by chance, within -5..10, so
-    that one measure cannot carry the verdict out of sight of the others; the ratio of sizes by its logarithm.
+    Indices count by how far they exceed what the most extreme of as many labels reaches by chance, within 0..5, so
+    that one measure cannot carry the verdict out of sight of the others; the ratio of sizes by its logarithm, in units of its usual spread.
     """
 
     def excess(index: float) -> float:
-        return max(-5.0, min(10.0, index - label.luck))
+        return max(0.0, min(5.0, index - label.luck))
 
     return {
-        "ratio": math.log(max(label.ratio, 0.1)),
+        "ratio": math.log(max(label.ratio, 0.1)) / USUAL_SPREAD,
         "size": excess(label.size_index),
         "noise": excess(label.noise_index),
         "blank": excess(label.blank_index),

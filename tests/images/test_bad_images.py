@@ -70,9 +70,7 @@ BAD: list[Any] = [
     pytest.param(lambda d: written(d / "a.npz", b"text" * 99), "no image set .* by its content", id="no set"),
     pytest.param(lambda d: written(d / "a.npz", b"\x80\x04x"), "pickle, which can run code", id="pickle"),
     pytest.param(lambda d: saved(d, x=np.array([{}, {}])), "pickled Python objects", id="pickle in npz"),
-    pytest.param(
-        lambda d: written(d / "set" / "a.txt", b"text").parent, "holds no pictures", id="no pictures"
-    ),
+    pytest.param(lambda d: written(d / "set" / "a.txt", b"text").parent, "holds no pictures", id="no pictures"),
     pytest.param(mixed, "beside class subfolders", id="pictures beside classes"),
     pytest.param(two_sizes, "2 different sizes.*--resize", id="two sizes"),
     pytest.param(lambda d: saved(d, x=X[:0], y=Y[:0]), "holds no images", id="zero images"),
@@ -168,8 +166,6 @@ def test_one_class_only_is_a_warning() -> None:
         (torch.zeros(2, 3, 4, 4), torch.zeros(3, dtype=torch.int64), "for 2 images"),
     ],
 )
-def test_clean_images_hold_what_they_promise(
-    pixels: torch.Tensor, labels: torch.Tensor | None, message: str
-) -> None:
+def test_clean_images_hold_what_they_promise(pixels: torch.Tensor, labels: torch.Tensor | None, message: str) -> None:
     with pytest.raises(ImagesError, match=message):
         CleanImages(pixels, labels)

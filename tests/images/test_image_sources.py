@@ -162,9 +162,7 @@ def test_only_the_sample_is_converted(tmp_path: Path) -> None:
             file.write_bytes(b"broken")
     assert load_images(tmp_path, limit=4).paths == used
     with h5py.File(tmp_path / "big.h5", "w") as big:
-        big.create_dataset(
-            "x", (200_000, 64, 64, 3), "uint8", chunks=(64, 64, 64, 3), fillvalue=200
-        )  # 2.3 GiB
+        big.create_dataset("x", (200_000, 64, 64, 3), "uint8", chunks=(64, 64, 64, 3), fillvalue=200)  # 2.3 GiB
         big["y"] = np.arange(200_000) % 4
     assert load_images(tmp_path / "big.h5", limit=8).pixels.shape == (8, 3, 64, 64)
 

@@ -1,0 +1,74 @@
+"""The batched optimiser: labels do not influence each other, weights stay frozen, own images are left out."""
+
+import pytest
+import torch
+from torch import nn
+
+from goodnet.classifier import Classifier, freeze
+from goodnet.engine import Engine
+from goodnet.inversion import ImagePool, InversionConfig, generator_for, invert, labels_per_batch
+from goodnet.triggers import Patch
+
+
+@pytest.fixture
+def engine() -> Engine:
+    torch.manual_seed(0)
+    network = nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU(), nn.BatchNorm2d(8), nn.Flatten(), nn.Linear(8 * 36, 10))
+    return Engine(Classifier(freeze(network), (3, 8, 8), 10))
+
+
+@pytest.fixture
+def pool() -> ImagePool:
+    generator = torch.Generator().manual_seed(1)
+    return ImagePool(torch.rand(40, 3, 8, 8, generator=generator), torch.arange(40) % 10)
+
+
+def search(engine: Engine, pool: ImagePool, labels: list[int], steps: int = 6) -> dict[int, dict[str, torch.Tensor]]:
+    start = Patch().start([generator_for(0, label, "start") for label in labels], (3, 8, 8))
+    config = InversionConfig(steps=steps, images_per_step=4, penalty=(1e-4, 1e-3))
+    found = invert(engine, Patch(), start, labels, pool, config, [generator_for(0, k, "search") for k in labels])
+    return {label: {name: value[k] for name, value in found.items()} for k, label in enumerate(labels)}
+
+
+def test_a_label_does_not_depend_on_the_labels_that_share_its_batch_nor_on_their_order(engine, pool) -> None:
+    one, other, alone = (search(engine, pool, labels) for labels in ([3, 1, 7], [9, 3, 2], [3, 3, 3]))
+    for name in ("mask", "pattern"):
+        assert torch.equal(one[3][name], other[3][name])
+        assert torch.equal(one[3][name], alone[3][name])
+    assert not torch.equal(one[3]["mask"], one[1]["mask"])
+
+
+def test_no_parameter_ever_gets_a_gradient(engine, pool) -> None:
+    search(engine, pool, [0, 1])
+    parameters = [*engine.classifier.network.parameters(), *engine._network.parameters()]
+    assert parameters
+    assert all(p.grad is None and not p.requires_grad for p in parameters)
+
+
+def test_the_search_lowers_the_size_and_raises_the_success(engine, pool) -> None:
+    label, family = 4, Patch()
+    before = family.start([generator_for(0, label, "start")], (3, 8, 8))
+    after = {name: value[None] for name, value in search(engine, pool, [label], steps=80)[label].items()}
+    others = pool.pixels[pool.others(label)][None]
+
+    def success(parameters: dict[str, torch.Tensor]) -> float:
+        stamped = family.stamp(parameters, others).flatten(0, 1)
+        return float((engine.predict(stamped).argmax(1) == label).float().mean())
+
+    assert success(after) > max(0.9, success(before))
+    assert engine.cost.image_gradients == 80 * 4
+
+
+def test_images_of_the_target_class_are_never_drawn(pool) -> None:
+    drawn = pool.draw(3, 400, generator_for(0, 3, "search"))
+    assert len(drawn) == 400
+    assert 3 not in pool.classes[drawn].tolist()
+    counts = torch.bincount(drawn, minlength=40)[pool.others(3)]
+    assert int(counts.max()) - int(counts.min()) <= 1  # each once before any is used again
+
+
+@pytest.mark.parametrize(
+    ("labels", "images", "batch"), [(43, 32, 4), (10, 32, 5), (1283, 8, 32), (2, 32, 2), (43, 512, 1)]
+)
+def test_labels_share_a_batch_of_bounded_size_with_little_padding(labels: int, images: int, batch: int) -> None:
+    assert labels_per_batch(labels, images) == batch

@@ -1,0 +1,151 @@
+"""The whole scan, on the demo's networks: finds what was planted, accuses nobody else, repeats, resumes."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+import goodnet
+from goodnet.engine import Cost
+from goodnet.errors import ImagesError
+from goodnet.images import CleanImages
+from goodnet.redteam.demo import DemoNets, make_demo_nets
+from goodnet.report import ScanReport
+
+
+@pytest.fixture(scope="module")
+def nets() -> DemoNets:
+    return make_demo_nets(1)
+
+
+@pytest.fixture(scope="module")
+def report(nets: DemoNets) -> ScanReport:
+    return goodnet.scan(nets.badnet, nets.images, seed=1)
+
+
+def comparable(report: ScanReport) -> dict:
+    plain = report.to_dict()
+    del plain["cost"]["seconds"]
+    return plain
+
+
+def test_the_planted_backdoor_is_found(nets: DemoNets, report: ScanReport) -> None:
+    assert report.verdict == "backdoored"
+    assert report.target_labels == (nets.target_label,)
+    top = report.labels[0]
+    assert top.label == nets.target_label
+    assert top.flagged
+    stamped = report.triggers[nets.target_label].stamp(nets.images.pixels[nets.images.labels != nets.target_label])
+    answers = nets.badnet.logits(stamped).argmax(1)
+    assert float((answers == nets.target_label).float().mean()) > 0.8
+
+
+def test_the_clean_twin_is_not_accused(nets: DemoNets) -> None:
+    report = goodnet.scan(nets.clean, nets.images, seed=1)
+    assert report.verdict != "backdoored"
+    assert report.target_labels == ()
+
+
+def test_the_json_has_the_keys_of_the_contract(report: ScanReport, tmp_path: Path) -> None:
+    report.save_json(tmp_path / "report.json")
+    plain = json.loads((tmp_path / "report.json").read_text())
+    contract = {"schema_version", "verdict", "score", "target_labels", "labels", "model", "images", "cost", "seed"}
+    assert contract | {"versions", "warnings"} <= plain.keys()
+    assert {"label", "anomaly_index", "trigger_size", "asr", "family", "status"} <= plain["labels"][0].keys()
+    assert {"path", "sha256", "format", "num_classes", "input_shape"} <= plain["model"].keys()
+    assert {"count", "labelled", "clean_accuracy"} <= plain["images"].keys()
+    assert {"image_gradients", "seconds", "device"} <= plain["cost"].keys()
+    assert len(plain["labels"]) == plain["model"]["num_classes"] == 10
+    assert 0 <= plain["score"] <= 1
+
+
+def test_the_same_seed_gives_the_same_report(nets: DemoNets, report: ScanReport) -> None:
+    assert comparable(goodnet.scan(nets.badnet, nets.images, seed=1)) == comparable(report)
+
+
+class Interrupter:
+    """Stops a scan after some batches, as Ctrl-C would."""
+
+    def __init__(self, after: int) -> None:
+        self.left = after
+
+    def update(self, stage: str, done: int, total: int, cost: Cost) -> None:
+        self.left -= 1
+        if self.left == 0:
+            raise KeyboardInterrupt
+
+
+def test_an_interrupted_scan_goes_on_with_the_same_result(nets: DemoNets, report: ScanReport, tmp_path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        goodnet.scan(nets.badnet, nets.images, seed=1, checkpoint=tmp_path, progress=Interrupter(1))
+    kept = list(tmp_path.rglob("*.safetensors"))
+    assert len(kept) == 1
+    written = kept[0].stat().st_mtime_ns
+    (kept[0].parent / "search-00001.safetensors").write_bytes(b"cut off by a power cut")
+
+    class Watch:
+        def update(self, stage: str, done: int, total: int, cost: Cost) -> None:
+            assert kept[0].stat().st_mtime_ns == written  # not made anew
+
+    resumed = goodnet.scan(nets.badnet, nets.images, seed=1, checkpoint=tmp_path, resume=True, progress=Watch())
+    assert comparable(resumed) == comparable(report)
+    assert not list(tmp_path.rglob("*.safetensors"))  # done, so nothing is left behind
+
+
+def test_many_labels_are_screened_first(nets: DemoNets) -> None:
+    budget = goodnet.Budget(screen_above=6, best_on_clean=2, best_on_noise=1, control=4)
+    report = goodnet.scan(nets.badnet, nets.images, seed=1, budget=budget)
+    status = {entry.label: entry.status for entry in report.labels}
+    assert len(status) == 10
+    assert status[nets.target_label] != "screened"
+    assert 3 <= sum(each == "screened" for each in status.values()) <= 6
+    assert len(report.triggers) == sum(each != "screened" for each in status.values())
+
+
+def test_labels_can_be_chosen_and_their_result_stays_the_same(nets: DemoNets, report: ScanReport) -> None:
+    some = goodnet.scan(nets.badnet, nets.images, seed=1, labels=[2, 5, 7, 8])
+    whole = {entry.label: entry for entry in report.labels}
+    assert [entry.trigger_size for entry in some.labels] == [whole[e.label].trigger_size for e in some.labels]
+    with pytest.raises(ImagesError, match=r"0\.\.9, got 10"):
+        goodnet.scan(nets.badnet, nets.images, labels=[10])
+
+
+def test_a_label_without_images_of_other_classes_is_skipped_with_a_word(nets: DemoNets) -> None:
+    sevens = nets.images.take(torch.nonzero(nets.images.labels == 7).flatten()[:8])
+    report = goodnet.scan(nets.badnet, sevens)
+    assert {entry.label for entry in report.labels if entry.status == "skipped"} == {7}
+    assert any("label" in warning and "7" in warning for warning in report.warnings)
+    assert report.verdict != "clean"
+
+
+def test_a_network_with_two_classes_gets_no_verdict_from_comparison(nets: DemoNets) -> None:
+    network = nn.Sequential(nn.Flatten(), nn.Linear(256, 2))
+    torch.manual_seed(0)
+    model = goodnet.load_model(network, input_shape=(1, 16, 16))
+    images = CleanImages(nets.images.pixels[:32])
+    report = goodnet.scan(model, images)
+    assert report.verdict == "inconclusive"
+
+
+def test_classic_reverses_one_label_the_original_way(nets: DemoNets) -> None:
+    from goodnet.classic import ClassicConfig, CostSchedule, reverse
+    from goodnet.engine import Engine
+    from goodnet.inversion import ImagePool
+
+    pool = ImagePool(nets.images.pixels, nets.images.labels)
+    facts, tensors = reverse(Engine(nets.badnet), pool, nets.target_label, 0, ClassicConfig(steps=12, mini_batches=8))
+    assert facts["asr"] >= 0.99
+    assert facts["size"] < 128
+    assert tensors["mask"].shape == (1, 16, 16)
+    schedule = CostSchedule(ClassicConfig())
+    for _ in range(5):
+        schedule.update(1.0)
+    assert schedule.cost == pytest.approx(1e-3)
+    for _ in range(5):
+        schedule.update(1.0)
+    assert schedule.cost == pytest.approx(2e-3)
+    for _ in range(5):
+        schedule.update(0.5)
+    assert schedule.cost == pytest.approx(2e-3 / 2**1.5)
