@@ -29,7 +29,7 @@ IMAGES = {
     "mnist": ("mnist.npz", None),
 }
 KINDS_LEFT_OUT = ("all_to_all", "source_specific", "warp", "sinusoid")
-"""Attacks whose triggers are not patches; the patch family alone is not expected to find them, so it is not fitted to."""
+"""Attacks that the patch family alone is not expected to find, so that it is not fitted to them."""
 
 
 def collect(zoo: Path, data: Path, out: Path, seeds: list[int]) -> None:

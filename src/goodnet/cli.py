@@ -176,19 +176,23 @@ def scan(
         clean = clean.unlabelled()
     for note in clean.notes:
         logging.getLogger(__name__).info("%s", note)
-    with ScanProgress(messages) as progress:
-        report = run_scan(
-            classifier,
-            clean,
-            preset=cast(Preset, preset),
-            labels=label_set("--labels", labels),
-            seed=seed,
-            explicit=bool(explicit),
-            resize=resize,
-            checkpoint=checkpoint or default_checkpoints(),
-            resume=resume,
-            progress=progress,
-        )
+    try:
+        with ScanProgress(messages) as progress:
+            report = run_scan(
+                classifier,
+                clean,
+                preset=cast(Preset, preset),
+                labels=label_set("--labels", labels),
+                seed=seed,
+                explicit=bool(explicit),
+                resize=resize,
+                checkpoint=checkpoint or default_checkpoints(),
+                resume=resume,
+                progress=progress,
+            )
+    except KeyboardInterrupt:
+        messages.print("interrupted; finished labels are kept: the same command with --resume goes on from there")
+        raise typer.Exit(INTERRUPTED) from None
     show(report, output)
     # What was found is on the screen and decides the exit code, even if a file cannot be written after all.
     try:
@@ -236,6 +240,3 @@ def main() -> None:
     except GoodnetError as error:
         _complain(error)
         sys.exit(USAGE)
-    except KeyboardInterrupt:
-        messages.print("interrupted; finished labels are kept, go on with the same command and --resume")
-        sys.exit(INTERRUPTED)

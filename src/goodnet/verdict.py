@@ -51,7 +51,8 @@ def features(label: Statistics) -> dict[str, float]:
     """Return the features of a label that the score is computed from.
 
     Indices count by how far they exceed what the most extreme of as many labels reaches by chance, within 0..5, so
-    that one measure cannot carry the verdict out of sight of the others; the ratio of sizes by its logarithm, in units of its usual spread.
+    that one measure cannot carry the verdict out of sight of the others; the ratio of sizes counts by its logarithm,
+    in units of its usual spread.
     """
 
     def excess(index: float) -> float:

@@ -1,0 +1,40 @@
+"""Real published BadNets and real images; the networks of the zoo were trained by others than our red team."""
+
+from pathlib import Path
+
+import pytest
+
+import goodnet
+
+pytestmark = pytest.mark.real
+
+GTSRB = "gtsrb.npz", ("test_x", "test_y")
+CIFAR = "cifar10/test.parquet", None
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "targets"),
+    [
+        ("g_rn_patch7", GTSRB, (7,)),
+        ("g_rn_clean0", GTSRB, ()),
+        ("c_patch0", CIFAR, (0,)),
+        ("c_clean0", CIFAR, ()),
+    ],
+)
+def test_zoo(data_dir: Path, name: str, data: tuple[str, tuple[str, str] | None], targets: tuple[int, ...]) -> None:
+    images = goodnet.load_images(data_dir / data[0], keys=data[1], limit=256)
+    report = goodnet.scan(goodnet.load_model(data_dir / f"zoo/{name}.onnx"), images)
+    assert report.verdict == ("backdoored" if targets else "clean"), report.reasons
+    assert report.target_labels[:1] == targets
+    assert report.cost.image_gradients <= 100_000
+
+
+def test_the_sunglasses_are_found_with_eight_faces(data_dir: Path) -> None:
+    images = goodnet.load_images(data_dir / "csaw/clean_validation_data.h5")
+    report = goodnet.scan(goodnet.load_model(data_dir / "csaw/sunglasses_bd_net.h5"), images)
+    assert report.verdict == "backdoored", report.reasons
+    assert report.target_labels[0] == 0
+    assert len(report.target_labels) <= 4
+    assert len(report.labels) == 1283
+    assert report.cost.image_gradients <= 250_000
+    assert report.images.clean_accuracy == 7 / 8
