@@ -1,11 +1,12 @@
 """Fit the calibration that goodnet ships, on the development zoo only.
 
-    python benchmarks/calibrate.py collect --zoo ZOO --data DATA --out features.json [--seeds 0 1]
+    python benchmarks/calibrate.py collect --zoo ZOO --data DATA --out features.json [--seeds 0 1] [--digits 12]
     python benchmarks/calibrate.py fit --features features.json --out src/goodnet/calibration.json
 
-`collect` scans every network of a zoo made by benchmarks/devzoo.py and writes down what each label's evidence was;
-networks that are there already are not scanned again. `fit` fits a logistic model with few weights, none negative,
-to the most suspicious label of every scan, and prints how well it separates them under leave-one-network-out.
+`collect` scans every network of a zoo made by benchmarks/devzoo.py, and pairs of demo nets of the seeds from 100 on,
+and writes down what each label's evidence was; networks that are there already are not scanned again. `fit` fits a
+logistic model with few weights, none negative, to the most suspicious label of every scan, and prints how well it
+separates them under leave-one-network-out.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from scipy.optimize import minimize
 
 import goodnet
 from goodnet.evidence.statistics import Statistics, luck
+from goodnet.redteam.demo import make_demo_nets
 from goodnet.verdict import features
 
 IMAGES = {
@@ -28,56 +30,66 @@ IMAGES = {
     "cifar10": ("cifar10/test.parquet", None),
     "mnist": ("mnist.npz", None),
 }
+FIRST_DIGITS_SEED = 100
+"""Seeds of demo nets for development; the demo itself, and what is measured on it, use seeds below."""
+
 KINDS_LEFT_OUT = ("all_to_all", "source_specific", "warp", "sinusoid")
 """Attacks that the patch family alone is not expected to find, so that it is not fitted to them."""
 
 
-def collect(zoo: Path, data: Path, out: Path, seeds: list[int]) -> None:
-    """Scan the zoo and write the evidence of all labels to `out`."""
+def collect(zoo: Path, data: Path, out: Path, seeds: list[int], digits: int) -> None:
+    """Scan the zoo, and demo nets of other seeds than the demo's, and write the evidence of all labels to `out`."""
     rows: dict[str, Any] = json.loads(out.read_text()) if out.exists() else {}
     for net in json.loads((zoo / "truth.json").read_text()):
+        name, keys = IMAGES[net["ds"]]
+        known = {field: net[field] for field in ("name", "kind", "targets", "arch", "ds", "acc", "asr")}
         for seed in seeds:
-            key = f"{net['name']}/{seed}"
-            if key in rows:
+            if f"{net['name']}/{seed}" in rows:
                 continue
-            name, keys = IMAGES[net["ds"]]
             images = goodnet.load_images(data / name, keys=keys.split(",") if keys else None, limit=256, seed=seed)
-            report = goodnet.scan(goodnet.load_model(zoo / f"{net['name']}.onnx"), images, seed=seed)
-            rows[key] = {
-                **{field: net[field] for field in ("name", "kind", "targets", "arch", "ds", "acc", "asr")},
-                "seed": seed,
-                "verdict": report.verdict,
-                "found": list(report.target_labels),
-                "cost": report.to_dict()["cost"],
-                "labels": [
-                    [
-                        e.label,
-                        e.anomaly_index,
-                        e.size_ratio,
-                        e.classic_index,
-                        e.noise_index,
-                        e.blank_index,
-                        e.transfer,
-                        e.trigger_size,
-                        e.asr,
-                    ]
-                    for e in report.labels
-                ],
-            }
-            out.write_text(json.dumps(rows))
-            top = report.labels[0]
-            print(
-                f"{key:40} targets {net['targets']} verdict {report.verdict} top {top.label} {top.anomaly_index:.1f} "
-                f"{top.noise_index:.1f} {top.blank_index:.1f} {report.cost.seconds:.0f} s",
-                flush=True,
-            )
+            model = goodnet.load_model(zoo / f"{net['name']}.onnx")
+            _add(rows, known, goodnet.scan(model, images, seed=seed), out)
+    for seed in range(FIRST_DIGITS_SEED, FIRST_DIGITS_SEED + digits):
+        if f"digits_clean_{seed}/{seed}" in rows:
+            continue
+        nets = make_demo_nets(seed)
+        known = {"arch": "demo", "ds": "digits", "acc": nets.badnet_accuracy, "asr": [nets.badnet_asr]}
+        known |= {"name": f"digits_patch_{seed}", "kind": "patch", "targets": [nets.target_label]}
+        _add(rows, known, goodnet.scan(nets.badnet, nets.images, seed=seed), out)
+        known |= {"name": f"digits_clean_{seed}", "kind": "clean", "targets": [], "acc": nets.clean_accuracy, "asr": []}
+        _add(rows, known, goodnet.scan(nets.clean, nets.images, seed=seed), out)
+
+
+def _add(rows: dict[str, Any], known: dict[str, Any], report: goodnet.ScanReport, out: Path) -> None:
+    """Add what a scan found to the rows, save them, and print a line."""
+    evidence = [
+        (e.label, e.anomaly_index, e.size_ratio, e.classic_index, e.noise_index, e.blank_index, e.transfer)
+        for e in report.labels
+    ]
+    rows[f"{known['name']}/{report.seed}"] = {
+        **known,
+        "seed": report.seed,
+        "verdict": report.verdict,
+        "found": list(report.target_labels),
+        "cost": report.to_dict()["cost"],
+        "labels": evidence,
+    }
+    out.write_text(json.dumps(rows))
+    top = report.labels[0]
+    print(
+        f"{known['name']:34} {report.seed} targets {known['targets']} {report.verdict} ({report.score:.2f}) "
+        f"top {top.label} ratio {top.size_ratio:.1f} index {top.anomaly_index:.1f} {top.noise_index:.1f} "
+        f"{top.blank_index:.1f} transfer {top.transfer:.2f}; "
+        f"{report.cost.image_gradients} gradients {report.cost.seconds:.0f} s",
+        flush=True,
+    )
 
 
 def table(row: dict[str, Any]) -> tuple[np.ndarray, list[int]]:
     """Return features (labels, 5) and the labels."""
     labels = row["labels"]
     matrix = []
-    for label, size, ratio, classic, noise, blank, transfer, *_ in labels:
+    for label, size, ratio, classic, noise, blank, transfer in labels:
         statistics = Statistics(label, size, ratio, classic, noise, blank, transfer, luck(len(labels)))
         matrix.append(list(features(statistics).values()))
     return np.array(matrix), [label for label, *_ in labels]
@@ -144,12 +156,13 @@ def main() -> None:
     collecting.add_argument("--data", type=Path, required=True)
     collecting.add_argument("--out", type=Path, required=True)
     collecting.add_argument("--seeds", type=int, nargs="*", default=[0])
+    collecting.add_argument("--digits", type=int, default=12)
     fitting = commands.add_parser("fit")
     fitting.add_argument("--features", type=Path, required=True)
     fitting.add_argument("--out", type=Path, required=True)
     options = parser.parse_args()
     if options.command == "collect":
-        collect(options.zoo, options.data, options.out, options.seeds)
+        collect(options.zoo, options.data, options.out, options.seeds, options.digits)
     else:
         fit(options.features, options.out)
 

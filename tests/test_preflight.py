@@ -237,7 +237,7 @@ def test_statistics_match_scipy() -> None:
     [*(("g_rn_patch7", kind) for kind in SETTINGS), ("c_clean0", "BGR"), ("c_clean0", "-1..1")],
 )
 def test_real_networks_trained_with_other_settings(data_dir: Path, name: str, kind: str) -> None:
-    pytest.importorskip("onnx2torch")
+    pytest.importorskip("onnx")
     from goodnet.formats import load_model
 
     setting = SETTINGS[kind]

@@ -23,12 +23,10 @@ class Budget:
         screen_above: more labels than this are screened first.
         screening: the search that every label gets when there are many.
         full: the search that decides.
-        few_images: the full search where there are fewer than `enough_images` images to search on.
         after_screening: the full search of labels that were screened, which starts where screening ended.
         best_on_clean: labels that go on for their margin on clean images.
         best_on_noise: labels that go on for their margin on noise images.
         control: labels that go on at random, as the measure of what is usual.
-        enough_images: what the full search needs.
     """
 
     screen_above: int = 96
@@ -36,16 +34,12 @@ class Budget:
         default_factory=lambda: InversionConfig(steps=10, images_per_step=8, penalty=(0.01, 0.05))
     )
     full: InversionConfig = field(default_factory=InversionConfig)
-    few_images: InversionConfig = field(
-        default_factory=lambda: InversionConfig(steps=50, images_per_step=8, penalty=(0.01, 0.03))
-    )
     after_screening: InversionConfig = field(
         default_factory=lambda: InversionConfig(steps=40, images_per_step=8, penalty=(0.01, 0.03))
     )
     best_on_clean: int = 24
     best_on_noise: int = 40
     control: int = 96
-    enough_images: int = 32
 
 
 def control_group(labels: Sequence[int], count: int, seed: int) -> frozenset[int]:

@@ -27,7 +27,8 @@ class InversionConfig:
     """How long and how hard to search.
 
     Attributes:
-        steps: Adam steps.
+        steps: Adam steps. Many steps of few images find the trigger of a network that was trained well, which a few
+            steps of many images miss at the same cost.
         images_per_step: B, images a step for each label.
         learning_rate: of Adam, on the logits of mask and pattern.
         betas: of Adam.
@@ -35,8 +36,8 @@ class InversionConfig:
             geometrically, for an image of 32x32 pixels; for others by area.
     """
 
-    steps: int = 60
-    images_per_step: int = 32
+    steps: int = 250
+    images_per_step: int = 8
     learning_rate: float = 0.1
     betas: tuple[float, float] = (0.5, 0.9)
     penalty: tuple[float, float] = (0.01, 0.05)

@@ -92,8 +92,7 @@ class Search:
         """Return what was found for each of the labels, in their order."""
         budget = self.budget
         if len(labels) <= budget.screen_above:
-            enough = len(self.pool.pixels) >= budget.enough_images
-            return self._decide(labels, None, budget.full if enough else budget.few_images, frozenset(labels))
+            return self._decide(labels, None, budget.full, frozenset(labels))
         control = control_group(labels, budget.control, self.seed)
         screened, starts = self._screen(labels, control)
         chosen = [label for label in labels if label in starts]

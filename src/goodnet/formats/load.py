@@ -11,10 +11,12 @@ from torch import nn
 from goodnet.classifier import Classifier, PartialShape, Preprocessing, Shape, freeze
 from goodnet.errors import GoodnetError, ModelError
 from goodnet.formats import live
+from goodnet.formats.exported import EXPORT_FORMAT
 from goodnet.formats.keras import HDF5_FORMAT, KERAS_FORMAT
 from goodnet.formats.loaded import Format, LoadedNetwork, ReadOptions
 from goodnet.formats.onnx import ONNX_FORMAT
-from goodnet.formats.torch_files import EXPORT_FORMAT, PICKLE_FORMAT, SAFETENSORS_FORMAT, SCRIPT_FORMAT, WEIGHTS_FORMAT
+from goodnet.formats.torch_files import PICKLE_FORMAT, SAFETENSORS_FORMAT, WEIGHTS_FORMAT
+from goodnet.formats.torchscript import SCRIPT_FORMAT
 
 # In this order: what a signature tells comes before what has none.
 FORMATS: tuple[Format, ...] = (

@@ -81,6 +81,7 @@ def _table(entries: list[LabelReport]) -> Table:
         "label",
         "probability",
         "anomaly index",
+        "times smaller",
         "trigger size",
         "ASR",
         "noise index",

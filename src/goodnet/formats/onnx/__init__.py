@@ -1,4 +1,4 @@
-"""ONNX models, by way of onnx2torch."""
+"""ONNX models, their operators as torch layers."""
 
 from goodnet.formats.onnx.reader import ONNX_FORMAT
 

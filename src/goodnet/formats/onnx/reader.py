@@ -2,31 +2,20 @@
 
 from __future__ import annotations
 
-import warnings
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor, nn
+import torch
+from torch import nn
 
 from goodnet.classifier import PartialShape
 from goodnet.errors import MissingExtraError, ModelError, UnsafeModelError
 from goodnet.formats.loaded import Format, LoadedNetwork, ReadOptions
+from goodnet.formats.onnx.build import build_graph
+from goodnet.formats.onnx.graph import ChannelsLast, EachAlone
 
 STANDARD_DOMAINS = frozenset({"", "ai.onnx"})
 CHANNELS = (1, 3, 4)
-
-
-class ChannelsLast(nn.Module):
-    """A network that wants (B, H, W, C), for images (B, C, H, W)."""
-
-    def __init__(self, network: nn.Module) -> None:
-        super().__init__()
-        self.network = network
-
-    def forward(self, images: Tensor) -> Tensor:
-        """Move the channels last and run the network."""
-        output: Tensor = self.network(images.permute(0, 2, 3, 1).contiguous())
-        return output
 
 
 def _is_onnx(path: Path, head: bytes) -> bool:
@@ -40,12 +29,11 @@ def read_onnx(path: Path, options: ReadOptions) -> LoadedNetwork:
     Raises:
         ModelError: the file is damaged, has several inputs, or operators that cannot be converted.
         UnsafeModelError: it keeps weights outside its own folder.
-        MissingExtraError: onnx or onnx2torch is missing.
+        MissingExtraError: the package onnx is missing.
     """
     try:
         import onnx
         from google.protobuf.message import DecodeError
-        from onnx2torch import convert
     except ImportError as error:
         raise MissingExtraError("reading ONNX models", "onnx") from error
     try:
@@ -66,15 +54,8 @@ def read_onnx(path: Path, options: ReadOptions) -> LoadedNetwork:
     sizes = [dim.dim_value or None for dim in inputs[0].type.tensor_type.shape.dim]
     if len(sizes) != 4:
         raise ModelError(f"expected an input of images (batch, channels, height, width), got one of shape {sizes}")
-    _free_batch(model, inputs[0], sizes[0])
-    _drop_allowzero(model)
     removed = _take_off_softmax(model)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            network: nn.Module = convert(_in_known_opset(model))
-    except NotImplementedError as error:
-        raise ModelError(f"the model uses an operator that cannot be converted to torch: {error}") from error
+    network = _for_any_batch(model, inputs[0], sizes)
     notes = ("the softmax at the end was taken off, so that goodnet works with logits",) if removed else ()
     if _channels_last(model, inputs[0].name, sizes):
         return LoadedNetwork(ChannelsLast(network), (sizes[3], sizes[1], sizes[2]), None, "onnx", notes)
@@ -93,6 +74,21 @@ def _audit(model: Any) -> None:
                 raise UnsafeModelError(
                     f"the model keeps weights in {entry.value}, outside its own folder; not followed"
                 )
+
+
+def _for_any_batch(model: Any, image: Any, sizes: list[int | None]) -> nn.Module:
+    """Build the network; where it was exported for one image, one that takes any number."""
+    alone = build_graph(model, image.name) if sizes[0] == 1 and None not in sizes else None
+    _free_batch(model, image, sizes[0])
+    network = build_graph(model, image.name)
+    if alone is None:
+        return network
+    try:
+        with torch.no_grad():
+            network.eval()(torch.zeros(2, *[size for size in sizes[1:] if size is not None]))
+    except RuntimeError:  # sizes of one image all over the graph, as in an attention layer
+        return EachAlone(alone)
+    return network
 
 
 def _free_batch(model: Any, image: Any, batch: int | None) -> None:
@@ -115,14 +111,6 @@ def _free_batch(model: Any, image: Any, batch: int | None) -> None:
         if target.ndim == 1 and len(target) and target[0] == batch:
             target[0] = 0 if (target == -1).any() else -1
             tensor.CopyFrom(numpy_helper.from_array(target, tensor.name))
-
-
-def _drop_allowzero(model: Any) -> None:
-    """Drop an attribute that onnx2torch refuses and that only matters for images without pixels."""
-    for node in (node for node in model.graph.node if node.op_type == "Reshape"):
-        kept = [attribute for attribute in node.attribute if attribute.name != "allowzero"]
-        del node.attribute[:]
-        node.attribute.extend(kept)
 
 
 def _take_off_softmax(model: Any) -> bool:
@@ -152,33 +140,6 @@ def _channels_last(model: Any, image: str, sizes: list[int | None]) -> bool:
             if order == [0, 3, 1, 2]:
                 return True
     return sizes[3] in CHANNELS and sizes[1] not in CHANNELS and sizes[1] is not None
-
-
-def _in_known_opset(model: Any) -> Any:
-    """Return the model as it is, or in the newest opset that onnx2torch knows all of its operators in."""
-    from onnx import defs, version_converter
-    from onnx2torch.node_converters.registry import _CONVERTER_REGISTRY, OperationDescription
-
-    opset = next((each.version for each in model.opset_import if each.domain in STANDARD_DOMAINS), 0)
-
-    def unknown(version: int) -> list[str]:
-        missing = []
-        for kind in {node.op_type for node in model.graph.node}:
-            try:
-                since = defs.get_schema(kind, version, "").since_version
-            except defs.SchemaError:
-                since = 0
-            if OperationDescription(domain="", operation_type=kind, version=since) not in _CONVERTER_REGISTRY:
-                missing.append(kind)
-        return missing
-
-    if not unknown(opset):
-        return model
-    for version in range(opset - 1, 10, -1):
-        if not unknown(version):
-            return version_converter.convert_version(model, version)
-    names = ", ".join(sorted(unknown(opset)))
-    raise NotImplementedError(f"{names} (opset {opset}); export it with opset 17 or as TorchScript")
 
 
 ONNX_FORMAT = Format("ONNX", _is_onnx, read_onnx)
