@@ -52,6 +52,8 @@ MODELS = {
     "augmentation": lambda k, x: k.layers.RandomGrayscale()(k.layers.RandomFlip()(k.layers.GaussianNoise(0.1)(x))),
     "arithmetic": lambda k, x: (1.0 - k.layers.Conv2D(4, 3)(x * 2.0 - 1.0)) / 3.0,
     "constant": lambda k, x: x + np.array([-0.4, -0.5, -0.6], dtype="float32"),
+    "constant image": lambda k, x: x / np.array([0.4, 0.5, 0.6], dtype="float32").reshape(1, 1, 1, 3),
+    "stacked": lambda k, x: k.ops.stack([x[..., 2], x[..., 1], x[..., 0]], axis=-1),
     "slices": lambda k, x: k.layers.Conv2D(4, 3)(x)[:, 1:, :-2, :3],
     "functions": lambda k, x: k.ops.relu(-(k.layers.Conv2D(4, 3)(x) ** 2) + k.ops.exp(x[:, 2:, 2:, :1])),
     "mean": lambda k, x: k.ops.mean(k.layers.Conv2D(4, 3)(x), axis=1),

@@ -16,37 +16,10 @@ from goodnet.formats.keras.operations import FUNCTIONS_ALONE, OF_KERAS_2, operat
 from goodnet.formats.keras.weights import MODELS, Weights
 
 INSTEAD = "export the model to ONNX (model.export(..., format='onnx'), or tf2onnx) and scan that"
-CODE_LAYERS = frozenset(["Lambda", "TorchModuleWrapper", "JaxLayer", "FlaxLayer", "TFSMLayer"])
 
 
 class UnsupportedLayerError(ModelError):
     """A layer that goodnet has no torch module for; Keras itself may still run it."""
-
-
-def audit(config: Config) -> None:
-    """Refuse a model config that holds code or needs the author's own code.
-
-    Raises:
-        UnsafeModelError: naming the layer.
-    """
-    for layer in config.get("config", {}).get("layers", []) if isinstance(config.get("config"), dict) else []:
-        class_name = layer.get("class_name", "?")
-        name = layer.get("name") or layer.get("config", {}).get("name", class_name)
-        module = layer.get("module")
-        registered = layer.get("registered_name")
-        if class_name in CODE_LAYERS:
-            raise UnsafeModelError(
-                f"layer {name!r} is a {class_name} layer, which holds code; goodnet never runs code from a model "
-                "file: export the model to ONNX where that code is trusted"
-            )
-        own = module is not None and module.split(".")[0] != "keras"
-        if own or (registered is not None and registered != class_name and ">" in registered):
-            raise UnsafeModelError(
-                f"layer {name!r} is of the author's own type {registered or class_name!r}, which needs the author's "
-                "code; export the model to ONNX where that code is trusted"
-            )
-        if class_name in MODELS:
-            audit(layer)
 
 
 def layer_list(config: Config) -> list[Config]:
@@ -98,7 +71,7 @@ def build_model(config: Config, weights: Weights, dialect: Dialect) -> LayerGrap
             continue
         own = stores[name].arrays() if name in stores else []
         layers[name] = _layer(class_name, {**layer.get("config", {}), "name": name}, own, dialect, _function(layer))
-    steps, output = _chain(list(layers)) if sequential else _functional(config["config"])
+    steps, output = _chain(list(layers)) if sequential else _functional(config["config"], dialect)
     return LayerGraph(layers, steps, output)
 
 
@@ -138,7 +111,7 @@ def _chain(names: list[str]) -> tuple[list[Step], Slot]:
     return [Step(name, (Slot(position),)) for position, name in enumerate(names)], Slot(len(names))
 
 
-def _functional(config: Config) -> tuple[list[Step], Slot]:
+def _functional(config: Config, dialect: Dialect) -> tuple[list[Step], Slot]:
     inputs, outputs = (_endpoints(config.get(key, [])) for key in ("input_layers", "output_layers"))
     if len(inputs) != 1 or len(outputs) != 1:
         raise ModelError(
@@ -160,7 +133,7 @@ def _functional(config: Config) -> tuple[list[Step], Slot]:
             except KeyError:
                 later.append((name, number, node))
                 continue
-            steps.append(Step(name, arguments))
+            steps.append(Step(name, tuple(_in_torch_order(each, dialect) for each in arguments)))
             ready[name, number] = Slot(len(steps))
         if len(later) == len(waiting):
             break
@@ -171,6 +144,13 @@ def _functional(config: Config) -> tuple[list[Step], Slot]:
     if not last:
         raise ModelError(f"the output layer {outputs[0][0]!r} is not connected to the input layer {inputs[0][0]!r}")
     return _needed(steps, max(last, key=lambda slot: slot.index))
+
+
+def _in_torch_order(argument: Any, dialect: Dialect) -> Any:
+    """Return a constant with the axes of an image, such as (1, 1, 1, C), in torch's order; else what was given."""
+    if isinstance(argument, torch.Tensor) and argument.ndim == 4 and not dialect.channels_first:
+        return argument.permute(0, 3, 1, 2)
+    return argument
 
 
 def _needed(steps: list[Step], output: Slot) -> tuple[list[Step], Slot]:

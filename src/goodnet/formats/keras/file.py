@@ -13,7 +13,8 @@ import h5py
 from goodnet.classifier import PartialShape
 from goodnet.errors import ModelError
 from goodnet.formats.archive import LARGEST_EXPANSION
-from goodnet.formats.keras.config import audit, build_model, layer_list
+from goodnet.formats.keras.audit import audit
+from goodnet.formats.keras.config import build_model, layer_list
 from goodnet.formats.keras.head import strip_head
 from goodnet.formats.keras.layers import Config, Dialect
 from goodnet.formats.keras.weights import NamedWeightsFile, NumberedWeights, Weights, text

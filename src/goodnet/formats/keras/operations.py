@@ -65,23 +65,38 @@ ACTIVATIONS = {
     "Tanh": "tanh",
 }
 FUNCTIONS_ALONE = frozenset(
-    [*REDUCING, *POINTWISE, *ACTIVATIONS, "Clip", "Divide", "ExpandDims", "GetItem", "Power", "Squeeze", "Transpose"]
+    [
+        *REDUCING,
+        *POINTWISE,
+        *ACTIVATIONS,
+        "Clip",
+        "Divide",
+        "ExpandDims",
+        "GetItem",
+        "Power",
+        "Squeeze",
+        "Stack",
+        "Transpose",
+    ]
 )
 """Functions whose names no layer has."""
 
 
 class InKerasOrder(nn.Module):
-    """A function of one tensor in Keras' order of axes."""
+    """A function of one tensor, or of a tuple of them, in Keras' order of axes."""
 
     def __init__(self, function: Callable[..., Tensor], channels_first: bool) -> None:
         super().__init__()
         self.function = function
         self.channels_first = channels_first
 
-    def forward(self, inputs: Tensor, *rest: Any) -> Tensor:
-        """Apply the function to a tensor of any shape."""
-        ordered = self.function(shaping.to_keras_order(inputs, self.channels_first), *rest)
-        return shaping.from_keras_order(ordered, self.channels_first)
+    def forward(self, inputs: Any, *rest: Any) -> Tensor:
+        """Apply the function to tensors of any shape."""
+        if isinstance(inputs, tuple):
+            given: Any = tuple(shaping.to_keras_order(each, self.channels_first) for each in inputs)
+        else:
+            given = shaping.to_keras_order(inputs, self.channels_first)
+        return shaping.from_keras_order(self.function(given, *rest), self.channels_first)
 
 
 def operation(kind: str, config: dict[str, Any], channels_first: bool) -> nn.Module:
@@ -122,6 +137,8 @@ def _reshaping(kind: str, config: dict[str, Any]) -> Callable[..., Tensor]:
     if kind == "Transpose" and config.get("axes"):
         order = [int(each) for each in config["axes"]]
         return lambda x: x.permute(order)
+    if kind == "Stack" and isinstance(axis, int):
+        return lambda parts: torch.stack(parts, axis)
     if kind == "Squeeze" and isinstance(axis, int):
         return lambda x: x.squeeze(axis)
     if kind == "ExpandDims" and isinstance(axis, int):
