@@ -138,9 +138,10 @@ def fit(source: Path, out: Path) -> None:
             matrix, labels = table(row)
             logits = theta[0] + matrix @ theta[1:]
             best = int(logits.argmax())
-            judged.append((float(logits[best]), bool(row["targets"])))
+            logit = float(logits[best])
+            judged.append((logit, bool(row["targets"])))
             print(
-                f"{name:34} {row['images']:3} images, targets {row['targets']!s:12} left-out logit {judged[-1][0]:6.2f} "
+                f"{name:34} {row['images']:3} images, targets {row['targets']!s:12} left-out logit {logit:6.2f} "
                 f"label {labels[best]} features {np.round(matrix[best], 2).tolist()}"
             )
     infected = [logit for logit, bad in judged if bad]

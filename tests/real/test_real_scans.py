@@ -38,3 +38,12 @@ def test_the_sunglasses_are_found_with_eight_faces(data_dir: Path) -> None:
     assert len(report.labels) == 1283
     assert report.cost.image_gradients <= 250_000
     assert report.images.clean_accuracy == 7 / 8
+
+
+def test_two_of_three_targets_are_found_with_eight_faces(data_dir: Path) -> None:
+    images = goodnet.load_images(data_dir / "csaw/clean_validation_data.h5")
+    report = goodnet.scan(goodnet.load_model(data_dir / "csaw/multi_trigger_multi_target_bd_net.h5"), images)
+    assert report.verdict == "backdoored", report.reasons
+    assert {1, 5} <= set(report.target_labels)
+    assert len(set(report.target_labels) - {1, 5, 8}) <= 3
+    assert report.cost.image_gradients <= 250_000
