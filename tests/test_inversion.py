@@ -68,7 +68,7 @@ def test_images_of_the_target_class_are_never_drawn(pool) -> None:
 
 
 @pytest.mark.parametrize(
-    ("labels", "images", "batch"), [(43, 32, 4), (10, 32, 5), (1283, 8, 32), (2, 32, 2), (43, 512, 1)]
+    ("labels", "images", "batch"), [(43, 4, 22), (10, 16, 5), (1283, 4, 32), (2, 16, 2), (43, 512, 1)]
 )
 def test_labels_share_a_batch_of_bounded_size_with_little_padding(labels: int, images: int, batch: int) -> None:
     assert labels_per_batch(labels, images) == batch

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -79,7 +79,7 @@ def generator_for(seed: int, label: int, purpose: str) -> torch.Generator:
     return torch.Generator().manual_seed(int.from_bytes(digest) >> 1)
 
 
-def labels_per_batch(labels: int, images_per_step: int, target: int = 256) -> int:
+def labels_per_batch(labels: int, images_per_step: int, target: int = 128) -> int:
     """Return K, how many labels share a call of the network: near `target` images, with little padding."""
     largest = max(1, target // images_per_step)
     smallest = max(1, math.ceil(target / 4 / images_per_step))
@@ -99,6 +99,7 @@ def invert(
     pool: ImagePool,
     config: InversionConfig,
     generators: Sequence[torch.Generator],
+    watch: Callable[[int], None] | None = None,
 ) -> dict[str, Tensor]:
     """Search smaller triggers that push the pool's images to their labels; return their parameters.
 
@@ -113,6 +114,7 @@ def invert(
         pool: the images, on any device.
         config: how long and how hard.
         generators: for each label, what draws its images.
+        watch: is told after each step how many there were.
     """
     images_per_step, device = config.images_per_step, engine.device
     draws = torch.stack(
@@ -135,5 +137,7 @@ def invert(
         for value, gradient in zip(values, torch.autograd.grad(loss, values), strict=True):
             value.grad = gradient
         optimizer.step()
-    engine.count_gradients(config.steps * len(targets))
+        engine.count_gradients(len(targets))
+        if watch is not None:
+            watch(step + 1)
     return {name: value.detach() for name, value in state.items()}

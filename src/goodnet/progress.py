@@ -8,10 +8,10 @@ from goodnet.engine import Cost
 
 
 class Progress(Protocol):
-    """Is told after each finished batch of labels; the command line draws it."""
+    """Is told after each step and each finished batch of labels; the command line draws it."""
 
     def update(self, stage: str, done: int, total: int, cost: Cost) -> None:
-        """`done` of `total` labels of a stage are finished, for `cost` in all so far."""
+        """`done` of `total` labels' worth of a stage is done, for `cost` in all so far."""
 
 
 class Silent:

@@ -74,7 +74,7 @@ def scan(
         calibration: how the evidence becomes a probability; the shipped one by default.
         checkpoint: folder in which finished labels are kept until the scan is done; None for nowhere.
         resume: whether to go on with what an interrupted scan of the same model, images and settings left there.
-        progress: is told after each batch of labels.
+        progress: is told after each step and each batch of labels.
 
     Raises:
         ImagesError: the images do not fit the model, or labels are out of range.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -31,6 +31,9 @@ images would be four."""
 
 HELD_OUT = 64
 """Images, at most, that a label's ASR is measured on."""
+
+
+Watch = Callable[[int], None]
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,7 +116,9 @@ class Search:
             fresh = finished is None
             if finished is None:
                 before = self.engine.cost.copy()
-                parameters = self._invert(batch, 1, None, config, "screening")
+                parameters = self._invert(
+                    batch, 1, None, config, "screening", self._watch(len(found), labels, "screening")
+                )
                 facts = {"size": self.family.size(parameters).tolist(), **self._transfer(parameters, batch)}
                 finished = Batch(self.engine.cost - before, *_by_label(batch, facts, parameters))
             for label in batch:
@@ -150,7 +155,9 @@ class Search:
                 if starts:
                     names = starts[batch[0]].keys()
                     start = {name: torch.stack([starts[label][name] for label in batch]) for name in names}
-                parameters = self._invert(batch, tries, start, config, "search")
+                parameters = self._invert(
+                    batch, tries, start, config, "search", self._watch(len(found), labels, "search")
+                )
                 facts, tensors = self._measure(parameters, batch, tries)
                 finished = Batch(self.engine.cost - before, facts, tensors)
                 self._save("search", number, finished)
@@ -206,7 +213,13 @@ class Search:
             self.checkpoint.save(stage, number, finished)
 
     def _invert(
-        self, batch: Sequence[int], tries: int, start: Parameters | None, config: InversionConfig, stage: str
+        self,
+        batch: Sequence[int],
+        tries: int,
+        start: Parameters | None,
+        config: InversionConfig,
+        stage: str,
+        watch: Watch,
     ) -> dict[str, Tensor]:
         """Search one batch of labels, each `tries` times; return the parameters of (len(batch) * tries) triggers.
 
@@ -222,8 +235,21 @@ class Search:
             start = {name: value[rows] for name, value in start.items()}
         generators = [generator_for(self.seed, label, purpose) for label, purpose in full]
         labels = [label for label, _ in full]
-        parameters = invert(self.engine, self.family, start, labels, self.pool, config, generators)
+        parameters = invert(
+            self.engine,
+            self.family,
+            start,
+            labels,
+            self.pool,
+            config,
+            generators,
+            lambda step: watch(len(batch) * step // (config.steps + 1)),
+        )
         return {name: value[: len(batch) * tries] for name, value in parameters.items()}
+
+    def _watch(self, done: int, labels: Sequence[int], stage: str) -> Watch:
+        """Return what tells the progress how many labels' worth of a batch is done, `done` labels being finished."""
+        return lambda more: self.progress.update(stage, done + more, len(labels), self.engine.cost)
 
     def _transfer(self, parameters: Parameters, batch: Sequence[int]) -> dict[str, list[float]]:
         """Return how the triggers do on clean, blank and noise images as they are, one number a label each."""
