@@ -5,6 +5,7 @@ from goodnet.classifier import Classifier, Preprocessing
 from goodnet.errors import GoodnetError
 from goodnet.formats import load_model
 from goodnet.images import CleanImages, load_images
+from goodnet.inversion import InversionConfig
 from goodnet.report import ScanReport
 from goodnet.scan import scan
 from goodnet.triggers import Trigger
@@ -15,6 +16,7 @@ __all__ = [
     "Classifier",
     "CleanImages",
     "GoodnetError",
+    "InversionConfig",
     "Preprocessing",
     "ScanReport",
     "Trigger",

@@ -1,8 +1,9 @@
 """Which labels get how many steps.
 
-Few labels all get the full search. Many are screened first with a few steps each; those whose trigger already wins
-most clearly, on the clean images or on noise, go on, together with a control group drawn at random, because only
-labels searched equally long can be compared. (Successive halving, Jamieson and Talwalkar 2016, with a control group.)
+Few labels all get the full search, from several starts where there are very few. Many are screened first with a few
+steps each; those whose trigger already wins most clearly, on the clean images or on noise, go on, together with a
+control group drawn at random, because only labels searched equally long can be compared. (Successive halving, Jamieson
+and Talwalkar 2016, with a control group.)
 """
 
 from __future__ import annotations
@@ -23,23 +24,27 @@ class Budget:
         screen_above: more labels than this are screened first.
         screening: the search that every label gets when there are many.
         full: the search that decides.
+        rows: with fewer labels than this, each is searched from several starts, as many as fit in.
+        most_starts: the most starts of a label.
         after_screening: the full search of labels that were screened, which starts where screening ended.
         best_on_clean: labels that go on for their margin on clean images.
         best_on_noise: labels that go on for their margin on noise images.
         control: labels that go on at random, as the measure of what is usual.
     """
 
-    screen_above: int = 96
-    screening: InversionConfig = field(
-        default_factory=lambda: InversionConfig(steps=10, images_per_step=8, penalty=(0.01, 0.05))
-    )
+    screen_above: int = 64
+    screening: InversionConfig = field(default_factory=lambda: InversionConfig(steps=10, penalty=(0.01, 0.01)))
     full: InversionConfig = field(default_factory=InversionConfig)
-    after_screening: InversionConfig = field(
-        default_factory=lambda: InversionConfig(steps=40, images_per_step=8, penalty=(0.01, 0.03))
-    )
+    rows: int = 40
+    most_starts: int = 4
+    after_screening: InversionConfig = field(default_factory=lambda: InversionConfig(steps=400))
     best_on_clean: int = 24
-    best_on_noise: int = 40
-    control: int = 96
+    best_on_noise: int = 32
+    control: int = 48
+
+    def starts(self, labels: int) -> int:
+        """Return from how many starts each of so many labels is searched."""
+        return max(1, min(self.most_starts, self.rows // labels))
 
 
 def control_group(labels: Sequence[int], count: int, seed: int) -> frozenset[int]:
@@ -49,15 +54,14 @@ def control_group(labels: Sequence[int], count: int, seed: int) -> frozenset[int
 
 
 def shortlist(on_clean: Mapping[int, float], on_noise: Mapping[int, float], budget: Budget) -> frozenset[int]:
-    """Return the labels with the best margins of each kind; with labels still to come, those that may be among them.
+    """Return the labels with the best margins of each kind.
 
     Args:
         on_clean: for each label screened so far, the mean margin of its trigger on clean images.
         on_noise: the same on noise images.
         budget: how many of each.
     """
-    best = set(_best(on_clean, budget.best_on_clean)) | set(_best(on_noise, budget.best_on_noise))
-    return frozenset(best)
+    return frozenset(_best(on_clean, budget.best_on_clean) + _best(on_noise, budget.best_on_noise))
 
 
 def _best(margins: Mapping[int, float], count: int) -> list[int]:

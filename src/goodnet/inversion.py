@@ -27,17 +27,18 @@ class InversionConfig:
     """How long and how hard to search.
 
     Attributes:
-        steps: Adam steps. Many steps of few images find the trigger of a network that was trained well, which a few
-            steps of many images miss at the same cost.
-        images_per_step: B, images a step for each label.
-        learning_rate: of Adam, on the logits of mask and pattern.
+        steps: Adam steps.
+        images_per_step: B, images a step for each label. Many steps of few images find a planted trigger far more
+            often than few steps of many images at the same cost: their noise carries the search out of the triggers
+            that lie around every class.
+        learning_rate: of Adam, on the parameters of the trigger; the family may scale it for each of them.
         betas: of Adam.
         penalty: weight of the trigger's size against the cross-entropy at the first and the last step, rising
             geometrically, for an image of 32x32 pixels; for others by area.
     """
 
-    steps: int = 250
-    images_per_step: int = 8
+    steps: int = 480
+    images_per_step: int = 4
     learning_rate: float = 0.1
     betas: tuple[float, float] = (0.5, 0.9)
     penalty: tuple[float, float] = (0.01, 0.05)
@@ -124,7 +125,8 @@ def invert(
     targets = torch.tensor(labels, device=device).repeat_interleave(images_per_step)
     state = {name: value.to(device).detach().clone().requires_grad_() for name, value in parameters.items()}
     values = list(state.values())
-    optimizer = torch.optim.Adam(values, lr=config.learning_rate, betas=config.betas)
+    groups = [{"params": [value], "lr": config.learning_rate * family.paces[name]} for name, value in state.items()]
+    optimizer = torch.optim.Adam(groups, betas=config.betas)
     area = pool.pixels.shape[2] * pool.pixels.shape[3]
     for step, draw in enumerate(draws):
         stamped = family.stamp(state, pool.pixels[draw].to(device)).flatten(0, 1)

@@ -103,12 +103,13 @@ class Search:
         """Search all labels briefly; return what was found, and the parameters of those that go on."""
         found: dict[int, Found] = {}
         starts: ByLabel = {}
-        for number, batch in self._batches(labels, self.budget.screening):
+        config = self.budget.screening
+        for number, batch in self._batches(labels, config, 1):
             finished = self._load("screening", number)
             fresh = finished is None
             if finished is None:
                 before = self.engine.cost.copy()
-                parameters = self._invert(batch, None, self.budget.screening, "screening")
+                parameters = self._invert(batch, 1, None, config, "screening")
                 facts = {"size": self.family.size(parameters).tolist(), **self._transfer(parameters, batch)}
                 finished = Batch(self.engine.cost - before, *_by_label(batch, facts, parameters))
             for label in batch:
@@ -134,17 +135,19 @@ class Search:
         config: InversionConfig,
         control: frozenset[int],
     ) -> list[Found]:
-        """Search labels fully and measure what was found."""
+        """Search labels fully, from the given starts or from several random ones, and measure what was found."""
         found: list[Found] = []
-        for number, batch in self._batches(labels, config):
+        # By the number of classes, not of labels asked for, so that a label's result is the same alone.
+        tries = 1 if starts else self.budget.starts(self.engine.classifier.classes)
+        for number, batch in self._batches(labels, config, tries):
             finished = self._load("search", number)
             if finished is None:
                 before, start = self.engine.cost.copy(), None
-                if starts is not None:
+                if starts:
                     names = starts[batch[0]].keys()
                     start = {name: torch.stack([starts[label][name] for label in batch]) for name in names}
-                parameters = self._invert(batch, start, config, "search")
-                facts, tensors = self._measure(parameters, batch)
+                parameters = self._invert(batch, tries, start, config, "search")
+                facts, tensors = self._measure(parameters, batch, tries)
                 finished = Batch(self.engine.cost - before, facts, tensors)
                 self._save("search", number, finished)
             for label in batch:
@@ -154,29 +157,32 @@ class Search:
             self.progress.update("search", len(found), len(labels), self.engine.cost)
         return found
 
-    def _measure(self, parameters: Parameters, batch: Sequence[int]) -> tuple[Facts, ByLabel]:
-        """Compare triggers at equal ASR, and on empty images."""
-        labels = torch.tensor(batch, device=self.engine.device)
+    def _measure(self, parameters: Parameters, batch: Sequence[int], tries: int) -> tuple[Facts, ByLabel]:
+        """Compare triggers at equal ASR, keep the smallest of each label's, and try it on empty images."""
         images = self._held_out(batch)
         rate = RATE_ON_SAME_IMAGES if self.held_out is self.pool else RATE
-        size = size_at_rate(self.engine, self.family, parameters, labels, images, rate)
+        rows, wanted = images.repeat_interleave(tries, 0), self._labels(batch).repeat_interleave(tries)
+        size = size_at_rate(self.engine, self.family, parameters, wanted, rows, rate)
         failed = ~torch.stack([value.flatten(1).isfinite().all(1) for value in parameters.values()]).all(0)
-        facts = {
-            "size": torch.where(failed, torch.nan, size).tolist(),
-            "asr": transfer(self.engine, self.family, parameters, labels, images).wins.tolist(),
-        }
+        size = torch.where(failed, torch.nan, size)
+        smallest = size.nan_to_num(torch.inf, torch.finfo(size.dtype).max).view(-1, tries).argmin(1)
+        best = smallest + tries * torch.arange(len(batch), device=size.device)
+        parameters = {name: value[best] for name, value in parameters.items()}
+        asr = transfer(self.engine, self.family, parameters, self._labels(batch), images).wins
+        facts = {"size": size[best].tolist(), "asr": asr.tolist(), **self._transfer(parameters, batch)}
         triggers = self.family.triggers(parameters, batch)
         stacked = {name: torch.stack([getattr(trigger, name) for trigger in triggers]) for name in ("mask", "pattern")}
-        return _by_label(batch, {**facts, **self._transfer(parameters, batch)}, stacked)
+        return _by_label(batch, facts, stacked)
 
-    def _batches(self, labels: Sequence[int], config: InversionConfig) -> Iterator[tuple[int, Sequence[int]]]:
-        size = self._labels_per_batch(config)
+    def _batches(
+        self, labels: Sequence[int], config: InversionConfig, tries: int
+    ) -> Iterator[tuple[int, Sequence[int]]]:
+        size = self._labels_per_batch(config, tries)
         for number, first in enumerate(range(0, len(labels), size)):
             yield number, labels[first : first + size]
 
-    def _labels_per_batch(self, config: InversionConfig) -> int:
-        # By the number of classes, not of labels asked for, so that a label's result is the same alone.
-        return labels_per_batch(self.engine.classifier.classes, config.images_per_step)
+    def _labels_per_batch(self, config: InversionConfig, tries: int) -> int:
+        return labels_per_batch(self.engine.classifier.classes, config.images_per_step * tries)
 
     def _load(self, stage: str, number: int) -> Batch | None:
         finished = None if self.checkpoint is None else self.checkpoint.load(stage, number)
@@ -189,30 +195,37 @@ class Search:
             self.checkpoint.save(stage, number, finished)
 
     def _invert(
-        self, batch: Sequence[int], start: Parameters | None, config: InversionConfig, stage: str
+        self, batch: Sequence[int], tries: int, start: Parameters | None, config: InversionConfig, stage: str
     ) -> dict[str, Tensor]:
-        """Search one batch of labels, filled up with repeats so that every call of the network has the same size."""
-        size = self._labels_per_batch(config)
-        rows = (list(range(len(batch))) * size)[:size]
-        full = [batch[row] for row in rows]
+        """Search one batch of labels, each `tries` times; return the parameters of (len(batch) * tries) triggers.
+
+        The batch is filled up with repeats so that every call of the network has the same size.
+        """
+        size = self._labels_per_batch(config, tries) * tries
+        rows = (list(range(len(batch) * tries)) * size)[:size]
+        full = [(batch[row // tries], f"{stage} {row % tries}") for row in rows]
         if start is None:
-            start = self.family.start([generator_for(self.seed, label, "start") for label in full], self._shape)
+            generators = [generator_for(self.seed, label, f"start of {purpose}") for label, purpose in full]
+            start = self.family.start(generators, self._shape)
         else:
             start = {name: value[rows] for name, value in start.items()}
-        generators = [generator_for(self.seed, label, stage) for label in full]
-        parameters = invert(self.engine, self.family, start, full, self.pool, config, generators)
-        return {name: value[: len(batch)] for name, value in parameters.items()}
+        generators = [generator_for(self.seed, label, purpose) for label, purpose in full]
+        labels = [label for label, _ in full]
+        parameters = invert(self.engine, self.family, start, labels, self.pool, config, generators)
+        return {name: value[: len(batch) * tries] for name, value in parameters.items()}
 
     def _transfer(self, parameters: Parameters, batch: Sequence[int]) -> dict[str, list[float]]:
         """Return how the triggers do on clean, blank and noise images as they are, one number a label each."""
-        labels = torch.tensor(batch, device=self.engine.device)
         on = {"clean": self._held_out(batch, at_most=8), "blank": self.empty[0], "noise": self.empty[1]}
         facts: dict[str, list[float]] = {}
         for name, images in on.items():
-            found = transfer(self.engine, self.family, parameters, labels, images)
+            found = transfer(self.engine, self.family, parameters, self._labels(batch), images)
             facts |= {f"margin_{name}": found.margin.tolist(), f"wins_{name}": found.wins.tolist()}
             facts[f"gained_{name}"] = found.gained.tolist()
         return facts
+
+    def _labels(self, batch: Sequence[int]) -> Tensor:
+        return torch.tensor(batch, device=self.engine.device)
 
     def _held_out(self, batch: Sequence[int], at_most: int = HELD_OUT) -> Tensor:
         """Return images (K, B, C, H, W) to measure K labels on, none of a label's own class."""

@@ -76,8 +76,12 @@ def transfer(engine: Engine, family: Family, parameters: Parameters, labels: Ten
     """
     rows = images if images.ndim == 5 else images.expand(len(labels), -1, -1, -1, -1)
     wanted = labels.view(-1, 1).expand(rows.shape[:2])
-    before = engine.predict(images.flatten(0, -4)).argmax(1).view(images.shape[:-3]).expand(rows.shape[:2])
-    stamped = family.stamp(parameters, rows).flatten(0, 1)
-    margins = margin(engine.predict(stamped).view(*rows.shape[:2], -1), wanted)
-    wins = margins > 0
-    return Transfer(margins.mean(1), wins.float().mean(1), (wins & (before != wanted)).float().mean(1))
+    logits = engine.predict(images.flatten(0, -4)).view(*images.shape[:-3], -1)
+    elsewhere = logits.expand(*rows.shape[:2], -1).argmax(2) != wanted
+    after = margin(engine.predict(family.stamp(parameters, rows).flatten(0, 1)).view(*rows.shape[:2], -1), wanted)
+    wins = after > 0
+    return Transfer(
+        margin=after.mean(1),
+        wins=wins.float().mean(1),
+        gained=(wins & elsewhere).float().mean(1),
+    )

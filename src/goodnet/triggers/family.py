@@ -49,6 +49,10 @@ class Family(Protocol):
     def name(self) -> str:
         """The name of the family in reports."""
 
+    @property
+    def paces(self) -> Mapping[str, float]:
+        """The learning rate of each parameter, relative to that of the search."""
+
     def start(self, generators: Sequence[torch.Generator], shape: Shape) -> dict[str, Tensor]:
         """Return the parameters that the search starts from, one trigger for each of K generators."""
 
