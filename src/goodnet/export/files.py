@@ -84,5 +84,7 @@ def load_goodnet(path: str | Path, *, device: str | torch.device = "cpu") -> Goo
         return GoodNet(network, facts, None, model, model.device)
     facts = GoodNetFacts.from_json(found)
     if model.bound_to(facts.input_shape).classes != facts.num_classes + 1:
-        raise ModelError(f"{path} says it has {facts.num_classes} classes and one more, but answers with {model.classes}")
+        raise ModelError(
+            f"{path} says it has {facts.num_classes} classes and one more, but answers with {model.classes}"
+        )
     return GoodNet(model.network, facts, None, None, model.device)

@@ -75,12 +75,12 @@ def _export(network: nn.Module, example: torch.Tensor) -> bytes:
             assert program is not None
             content: bytes = program.model_proto.SerializeToString()
             return content
-        except Exception:  # noqa: BLE001 - TorchScript and data-dependent code need the older exporter
+        except Exception:
             buffer = io.BytesIO()
             torch.onnx.export(
                 network,
                 (example,),
-                buffer,
+                buffer,  # type: ignore[arg-type] # torch's stub knows paths only
                 dynamo=False,
                 dynamic_axes={"images": {0: "batch"}, "scores": {0: "batch"}},
                 **names,

@@ -132,4 +132,3 @@ def _figures(attempt: Attempt, before: Outcome) -> str:
         f"{attempt.method} leaves {now.mean_asr:.1%} ASR, recovers {now.recovered:.1%}, "
         f"clean accuracy {before.clean_accuracy:.1%} -> {now.clean_accuracy:.1%}"
     )
-

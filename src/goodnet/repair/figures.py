@@ -16,7 +16,7 @@ from goodnet.repair.guarding import guard_figures
 from goodnet.repair.images import RepairImages
 from goodnet.repair.measure import measure
 from goodnet.repair.reversed import TriggerSet
-from goodnet.report.repair import FilterFigures, Figures, RealTriggerFigures
+from goodnet.report.repair import Figures, FilterFigures, RealTriggerFigures
 
 Predict = Callable[[Tensor], Tensor]
 
@@ -67,7 +67,9 @@ def real_trigger_figures(
     victims = ~torch.isin(triggered.labels, targets)
     truth, pixels = triggered.labels[victims], triggered.pixels[victims]
     if not len(truth):
-        raise ImagesError(f"all images of {triggered.source} are of a flagged label; none can show the trigger's effect")
+        raise ImagesError(
+            f"all images of {triggered.source} are of a flagged label; none can show the trigger's effect"
+        )
     before = old.predict(pixels).argmax(1).cpu()
     scores = good.scores(pixels)
     off, on = scores[:, :-1].argmax(1), scores.argmax(1)

@@ -81,10 +81,7 @@ def _answers(guard: Guard, old: Engine, new: Engine, images: Tensor) -> tuple[Te
     before, after = old.predict(images), new.predict(images)
     judged = guard.judged(before)
     suspicious = torch.cat(
-        [
-            guard.suspicion(*parts)
-            for parts in zip(images.split(256), before.split(256), after.split(256), strict=True)
-        ]
+        [guard.suspicion(*parts) for parts in zip(images.split(256), before.split(256), after.split(256), strict=True)]
     )
     return judged & (suspicious > 0), judged, torch.where(judged, after.argmax(1), before.argmax(1))
 

@@ -36,7 +36,8 @@ def last_layer(model: Classifier, network: nn.Module, image: Tensor) -> Weighted
             hook.remove()
     if not called or (isinstance(called[-1], nn.Conv2d) and called[-1].groups != 1):
         raise ModelError(
-            f"the neurons of {model.path} ({model.format}) cannot be reached, so it cannot be pruned; use --method unlearn"
+            f"the neurons of {model.path} ({model.format}) cannot be reached, so it cannot be pruned; "
+            "use --method unlearn"
         )
     return called[-1]
 

@@ -1,7 +1,7 @@
-"""Pruning: cut off the neurons that the reversed triggers drive (Wang et al., IEEE S&P 2019, "patching via neuron pruning").
+"""Pruning: cut off the neurons that the reversed triggers drive (the first repair of Wang et al., IEEE S&P 2019).
 
-Neurons of the layer before the logits are ranked by how much stronger they fire on stamped images than on clean ones, and
-cut in that order until the triggers work no more, or clean accuracy has fallen as far as is allowed.
+Neurons of the layer before the logits are ranked by how much stronger they fire on stamped images than on clean ones,
+and cut in that order until the triggers work no more, or clean accuracy has fallen as far as is allowed.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Several reversed triggers for a label: one alone leaves 2-51 % ASR of the real trigger (Qiao et al., NeurIPS 2019)."""
+"""Several reversed triggers a label: one alone leaves 2-51 % ASR of the real trigger (Qiao et al., NeurIPS 2019)."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ class ReversalConfig:
 
     per_label: int = 8
     most: int = 24
-    inversion: InversionConfig = field(default_factory=lambda: InversionConfig(steps=250, images_per_step=4))
-    family: Family = field(default_factory=lambda: Patch(start_mask=-4.0))
+    inversion: InversionConfig = field(default_factory=lambda: InversionConfig(steps=300))
+    family: Family = field(default_factory=Patch)
 
     def count(self, labels: int) -> int:
         """Return how many triggers each of so many labels gets."""

@@ -26,7 +26,7 @@ from goodnet.repair.guarding import fit_guard
 from goodnet.repair.images import RepairImages, split
 from goodnet.repair.measure import measure
 from goodnet.repair.reversed import ReversalConfig, TriggerSet, reverse
-from goodnet.repair.task import Task, engine_of, fast_engine
+from goodnet.repair.task import Method, Task, engine_of, fast_engine
 from goodnet.report.repair import RepairReport, Round, Status
 from goodnet.report.schema import CostFacts, ImageFacts, ModelFacts, ScanReport
 from goodnet.scan import scan
@@ -78,7 +78,7 @@ def repair(
         images: clean images, from `load_images`; a few per cent of the training set, or as few as eight.
         report: of a scan of this model; it is scanned first where there is none.
         method: "unlearn", "prune", "finetune" or "paper", or "auto" to try them and choose by what they do.
-        labels: the labels to repair, instead of those that the report flags.
+        labels: the labels to repair, instead of those that the report flags; the model is then not scanned first.
         triggered: images with the attacker's trigger and their true labels, only to measure with.
         seed: of every random draw.
         explicit: whether the model's preprocessing was set on purpose and must not be replaced by what fits better.
@@ -106,11 +106,14 @@ def repair(
     ready = check(model, images, explicit=explicit, resize=resize)
     _require_labels(labels, ready.model.classes)
     cost = Cost()
-    if report is None:
+    if report is None and labels is None:
         report = scan(model, images, seed=seed, explicit=explicit, resize=resize, progress=progress)
         cost.add(_spent(report))
-    flagged = tuple(sorted(set(labels))) if labels is not None else tuple(sorted(report.target_labels))
-    work = _Work(ready, report, seed, config, progress, cost, fit_to(triggered, ready.model.shape, resize) if triggered else None)
+    found = report.target_labels if report is not None else ()
+    flagged = tuple(sorted(set(found if labels is None else labels)))
+    shown = None if triggered is None else fit_to(triggered, ready.model.shape, resize)
+    verdict: Verdict = "backdoored" if report is None else report.verdict
+    work = _Work(ready, verdict, seed, config, progress, cost, shown)
     if not flagged:
         return work.unchanged(started)
     engine = fast_engine(ready.model, ready.images.pixels)
@@ -123,7 +126,7 @@ class _Work:
     """What a repair was given."""
 
     ready: PreflightResult
-    report: ScanReport
+    verdict: Verdict
     seed: int
     config: RepairConfig
     progress: Progress
@@ -132,7 +135,7 @@ class _Work:
 
     def unchanged(self, started: float) -> GoodNet:
         """Return the network as it came."""
-        model, verdict = self.ready.model, self.report.verdict
+        model, verdict = self.ready.model, self.verdict
         status: Status = "unchanged" if verdict == "clean" else "inconclusive"
         said = "found no backdoor" if verdict == "clean" else "could not tell whether there is a backdoor"
         summary = f"the scan {said}, so the network comes back unchanged, bit for bit"
@@ -141,7 +144,7 @@ class _Work:
         return GoodNet(network, self._facts(()), done, model, model.device)
 
     def repaired(
-        self, engine: Engine, parts: RepairImages, flagged: tuple[int, ...], methods: Sequence[object], started: float
+        self, engine: Engine, parts: RepairImages, flagged: tuple[int, ...], methods: Sequence[Method], started: float
     ) -> GoodNet:
         """Repair in rounds; return the GoodNet."""
         model, seed = self.ready.model, self.seed
@@ -159,7 +162,7 @@ class _Work:
             self.progress.update(f"round {number + 1}", 1, 3, now.cost)
             before = measure(now.predict, parts, unseen)
             task = Task(current, parts, used, unseen, before, seed + number, now.cost)
-            choice = attempt_all(task, methods, self.config.criteria)  # type: ignore[arg-type]
+            choice = attempt_all(task, methods, self.config.criteria)
             self.progress.update(f"round {number + 1}", 2, 3, now.cost)
             current = _with(model, choice.best.network)
             sets.append((used, unseen))
@@ -269,7 +272,7 @@ class _Work:
         return RepairReport(
             status=status,
             summary=summary,
-            verdict_before=self.report.verdict,
+            verdict_before=self.verdict,
             verdict_after=verdict,
             target_labels=labels,
             before=None,
@@ -278,9 +281,7 @@ class _Work:
             filter=None,
             real_trigger=None,
             rounds=tuple(rounds),
-            model=ModelFacts(
-                model.path, model.sha256, model.format, model.classes, model.shape, self.ready.settings
-            ),
+            model=ModelFacts(model.path, model.sha256, model.format, model.classes, model.shape, self.ready.settings),
             images=ImageFacts(images.source, len(images), images.labels is not None, self.ready.clean_accuracy),
             cost=self._cost(started, False),
             seed=self.seed,

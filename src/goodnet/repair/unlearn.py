@@ -37,8 +37,7 @@ class UnlearnConfig:
         largest_gradient: the gradient's norm is clipped to this. Stamped images have huge losses at first, which
             would destroy the network.
         clean_weight: weight of the clean images' distance to their old logits against that of the stamped ones.
-        pattern_learning_rate: of Adam on the triggers' patterns.
-        mask_learning_rate: of Adam on the logits of their masks.
+        trigger_learning_rate: of Adam on the triggers; the family scales it for each parameter.
         growth: how many times larger than at the start a trigger may get before its size costs; what is much larger
             than the planted trigger finds no backdoor but the nature of images.
         size_weight: cost of a pixel beyond that.
@@ -53,8 +52,7 @@ class UnlearnConfig:
     warm_up: int = 20
     largest_gradient: float = 2.0
     clean_weight: float = 1.5
-    pattern_learning_rate: float = 0.3
-    mask_learning_rate: float = 0.1
+    trigger_learning_rate: float = 0.1
     growth: float = 2.0
     size_weight: float = 0.05
     old_triggers: float = 0.5
@@ -92,9 +90,8 @@ class _Unlearning:
         self.first = {name: value.detach().clone() for name, value in task.triggers.parameters.items()}
         self.state = {name: value.clone().requires_grad_() for name, value in self.first.items()}
         self.largest = config.growth * self.family.size(self.first)
-        rates = {"mask": config.mask_learning_rate}
         groups = [
-            {"params": [value], "lr": rates.get(name, config.pattern_learning_rate)}
+            {"params": [value], "lr": config.trigger_learning_rate * self.family.paces[name]}
             for name, value in self.state.items()
         ]
         self.attacker = torch.optim.Adam(groups, betas=(0.5, 0.9))
