@@ -152,7 +152,7 @@ def scan(
         "transposed": transposed or None,
     }
     explicit = {name: value for name, value in given.items() if value is not None}
-    _require_writable(json, save_triggers_to)
+    require_writable(json, save_triggers_to)
     classifier = load_model(
         model,
         **explicit,  # type: ignore[arg-type]
@@ -201,7 +201,7 @@ def scan(
         if save_triggers_to is not None:
             save_triggers(report, fit_to(clean, report.model.input_shape, resize), save_triggers_to)
     except OutputError as error:
-        _complain(error)
+        complain(error)
         raise typer.Exit(EXIT[report.verdict] or USAGE) from error
     raise typer.Exit(EXIT[report.verdict])
 
@@ -212,11 +212,11 @@ def demo(
     seed: Annotated[int, typer.Option(help="Seed of the networks and of the scans.")] = 0,
 ) -> None:
     """Make a small BadNet and a clean twin on handwritten digits, scan both and draw the trigger. No download."""
-    _require_writable(None, save)
+    require_writable(None, save)
     run_demo(seed, save, output)
 
 
-def _require_writable(file: Path | None, folder: Path | None) -> None:
+def require_writable(file: Path | None, folder: Path | None) -> None:
     """Complain before the work, not after it, where a result could not be written."""
     if file is not None:
         if file.is_dir():
@@ -229,14 +229,17 @@ def _require_writable(file: Path | None, folder: Path | None) -> None:
             raise OutputError(f"cannot write into {folder}: {there} is not a writable folder")
 
 
-def _complain(error: GoodnetError) -> None:
+def complain(error: GoodnetError) -> None:
+    """Print one error message."""
     messages.print(f"[bold red]error:[/] {escape(str(error))}", highlight=False, soft_wrap=True)
 
 
 def main() -> None:
     """Run the command line; errors of the user's are one message and exit code 2, never a traceback."""
+    from goodnet import cli_repair  # noqa: F401 - its commands join this app
+
     try:
         app()
     except GoodnetError as error:
-        _complain(error)
+        complain(error)
         sys.exit(USAGE)

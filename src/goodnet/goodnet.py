@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from goodnet.classifier import Classifier, Shape
 from goodnet.errors import ImagesError, ModelError
+from goodnet.explain import Explanation, explain
 from goodnet.images import CleanImages, fit_to, load_images
 
 if TYPE_CHECKING:
@@ -126,6 +127,10 @@ class GoodNet:
     def predict_proba(self, images: object) -> Tensor:
         """Return probabilities (n, N + 1), float32 in 0..1, for images as `predict` takes them."""
         return self.scores(images).softmax(1)
+
+    def explain(self, images: object) -> list[Explanation]:
+        """Return for each image why it was called backdoored or not, with the place of its trigger and a picture."""
+        return [explain(self, each) for each in self._pixels(images)]
 
     def save(self, path: str | Path) -> None:
         """Write the GoodNet as one self-contained file: `.onnx` or `.pt2`, or `.keras` where it came from Keras.
