@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 from typing import Annotated, Any
 
+import torch
 import typer
 
 from goodnet.classifier import Preprocessing
@@ -57,7 +58,7 @@ def repair(
     json: Annotated[Path | None, typer.Option(help="Write the repair report as JSON to this file.")] = None,
     false_positives: Annotated[
         float,
-        typer.Option(min=0, max=0.5, help="Share of a flagged label's clean inputs that may be called backdoored."),
+        typer.Option(min=0, max=0.5, help="Share of clean inputs of flagged labels that may be called backdoored."),
     ] = 0.01,
     rounds: Annotated[int, typer.Option(min=1, help="At most so many rounds of repair.")] = 3,
     seed: Annotated[int, typer.Option(help="Seed of every random draw.")] = 0,
@@ -166,7 +167,7 @@ def predict(
     json: Annotated[Path | None, typer.Option(help="Write the answers as JSON to this file.")] = None,
     explain: Annotated[
         Path | None,
-        typer.Option(help="Write a picture to this folder for each backdoored input: where its trigger is."),
+        typer.Option(help="Draw to this folder, for each backdoored input, where its trigger is."),
     ] = None,
     no_filter: Annotated[bool, typer.Option("--no-filter", help="Call nothing backdoored.")] = False,
     keys: Annotated[str | None, typer.Option(help="Names of the arrays with images and labels in files.")] = None,
@@ -222,7 +223,7 @@ def _answers(
 
 
 def _explain(network: GoodNet, images: CleanImages, number: int, path: str, folder: Path) -> None:
-    (explanation,) = network.explain(images.take([number]))
+    (explanation,) = network.explain(images.take(torch.tensor([number])))
     name = "".join(letter if letter.isalnum() or letter in "-_." else "_" for letter in path)
     try:
         folder.mkdir(parents=True, exist_ok=True)

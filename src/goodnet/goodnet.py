@@ -90,6 +90,7 @@ class GoodNet:
         report: of the repair; None after loading.
         repaired: the repaired network by itself, over N classes and without the filter; None after loading. It is the
             BadNet itself where nothing had to be repaired.
+        badnet: the network it was made from; None after loading.
         device: where the network lives.
     """
 
@@ -97,6 +98,7 @@ class GoodNet:
     facts: GoodNetFacts
     report: RepairReport | None = None
     repaired: Classifier | None = None
+    badnet: Classifier | None = None
     device: torch.device = dataclasses.field(default_factory=lambda: torch.device("cpu"))
 
     @property

@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 
 from goodnet.errors import GoodnetError, ModelError, OutputError
-from goodnet.export import onnx, program
+from goodnet.export import keras, onnx, program
 from goodnet.formats import load_model
 from goodnet.goodnet import GoodNet, GoodNetFacts
 from goodnet.version import __version__
@@ -29,7 +29,11 @@ class Export:
     facts: Callable[[Path], str | None]
 
 
-EXPORTS = {".onnx": Export(onnx.write, onnx.facts), ".pt2": Export(program.write, program.facts)}
+EXPORTS = {
+    ".onnx": Export(onnx.write, onnx.facts),
+    ".pt2": Export(program.write, program.facts),
+    ".keras": Export(keras.write, keras.facts),
+}
 
 
 def export_for(path: Path) -> Export:
@@ -39,7 +43,7 @@ def export_for(path: Path) -> Export:
         OutputError: no format goes by that suffix.
     """
     if path.suffix.lower() not in EXPORTS:
-        raise OutputError(f"expected a file name that ends in {' or '.join(EXPORTS)} to write a GoodNet to, got {path}")
+        raise OutputError(f"expected a file name that ends in {', '.join(EXPORTS)} to write a GoodNet to, got {path}")
     return EXPORTS[path.suffix.lower()]
 
 
@@ -81,10 +85,10 @@ def load_goodnet(path: str | Path, *, device: str | torch.device = "cpu") -> Goo
         from goodnet.guard import UnguardedNetwork
 
         network = UnguardedNetwork(model.network, model.preprocessing).eval()
-        return GoodNet(network, facts, None, model, model.device)
+        return GoodNet(network, facts, None, model, model, model.device)
     facts = GoodNetFacts.from_json(found)
     if model.bound_to(facts.input_shape).classes != facts.num_classes + 1:
         raise ModelError(
             f"{path} says it has {facts.num_classes} classes and one more, but answers with {model.classes}"
         )
-    return GoodNet(model.network, facts, None, None, model.device)
+    return GoodNet(model.network, facts, device=model.device)

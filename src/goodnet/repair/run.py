@@ -141,7 +141,7 @@ class _Work:
         summary = f"the scan {said}, so the network comes back unchanged, bit for bit"
         network = UnguardedNetwork(model.network, model.preprocessing).eval()
         done = self._report(status, summary, verdict, (), (), started)
-        return GoodNet(network, self._facts(()), done, model, model.device)
+        return GoodNet(network, self._facts(()), done, model, model, model.device)
 
     def repaired(
         self, engine: Engine, parts: RepairImages, flagged: tuple[int, ...], methods: Sequence[Method], started: float
@@ -213,7 +213,7 @@ class _Work:
             used, unseen = used.joined_with(more_used), unseen.joined_with(more_unseen)
         guard = fit_guard(old, new, parts, used, config.guard, self.seed)
         network = GuardedNetwork(model.network, current.network, model.preprocessing, guard).eval()
-        good = GoodNet(network, self._facts(labels), None, current, model.device)
+        good = GoodNet(network, self._facts(labels), None, current, model, model.device)
         remaining = rounds[-1].remaining
         status: Status = "incomplete" if remaining else "inconclusive" if verdict == "inconclusive" else "repaired"
         done = self._report(status, _summary(status, rounds), verdict, labels, rounds, started)
