@@ -15,6 +15,7 @@ import torch
 from torch.nn import functional
 
 import goodnet
+from goodnet.budget import Budget
 from goodnet.engine import choose_engine
 from goodnet.inversion import ImagePool, InversionConfig, generator_for, invert, labels_per_batch
 from goodnet.preflight import check
@@ -35,11 +36,12 @@ def main() -> None:
     ready = check(goodnet.load_model(options.model), goodnet.load_images(options.images, keys=keys, limit=256))
     pixels = ready.images.pixels
     engine = choose_engine(ready.model, pixels)
-    per_step = 32 if len(pixels) >= 64 else 8
-    size = labels_per_batch(ready.model.classes, per_step)
+    per_step = InversionConfig().images_per_step
+    starts = Budget().starts(ready.model.classes)
+    size = starts * labels_per_batch(ready.model.classes, per_step * starts)
     batch = pixels.repeat(-(-size * per_step // len(pixels)), 1, 1, 1)[: size * per_step]
     pool = ImagePool(pixels, engine.predict(pixels).argmax(1))
-    labels = list(range(size))
+    labels = [number % ready.model.classes for number in range(size)]
     targets = torch.tensor(labels).repeat_interleave(per_step)
 
     def bare() -> None:

@@ -72,3 +72,19 @@ def test_images_of_the_target_class_are_never_drawn(pool) -> None:
 )
 def test_labels_share_a_batch_of_bounded_size_with_little_padding(labels: int, images: int, batch: int) -> None:
     assert labels_per_batch(labels, images) == batch
+
+
+def test_the_blend_has_the_gradient_of_its_formula() -> None:
+    torch.manual_seed(0)
+    images = torch.rand(2, 3, 3, 4, 4, dtype=torch.float64)
+    mask, pattern = (torch.randn(2, n, 4, 4, dtype=torch.float64, requires_grad=True) for n in (1, 3))
+    parameters = {"mask": mask, "pattern": pattern}
+    m, d = mask.sigmoid().unsqueeze(1), pattern.sigmoid().unsqueeze(1)
+    formula = (1 - m) * images + m * d
+    stamped = Patch().stamp(parameters, images)
+    assert torch.allclose(stamped, formula)
+    weights = torch.rand_like(images)
+    wanted = torch.autograd.grad((formula * weights).sum(), [mask, pattern])
+    got = torch.autograd.grad((stamped * weights).sum(), [mask, pattern])
+    for one, other in zip(got, wanted, strict=True):
+        assert torch.allclose(one, other)

@@ -126,7 +126,7 @@ def invert(
     state = {name: value.to(device).detach().clone().requires_grad_() for name, value in parameters.items()}
     values = list(state.values())
     groups = [{"params": [value], "lr": config.learning_rate * family.paces[name]} for name, value in state.items()]
-    optimizer = torch.optim.Adam(groups, betas=config.betas)
+    optimizer = torch.optim.Adam(groups, betas=config.betas, fused=True)
     area = pool.pixels.shape[2] * pool.pixels.shape[3]
     for step, draw in enumerate(draws):
         stamped = family.stamp(state, pool.pixels[draw].to(device)).flatten(0, 1)

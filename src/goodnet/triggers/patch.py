@@ -4,12 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from goodnet.classifier import Shape
 from goodnet.triggers.family import Parameters, Trigger
+
+
+class _Blend(torch.autograd.Function):
+    """(1 - m) * x + m * D; its gradient by hand takes half the time of automatic differentiation."""
+
+    @staticmethod
+    def forward(ctx: Any, images: Tensor, mask: Tensor, pattern: Tensor) -> Tensor:
+        """Blend images (K, B, C, H, W) with patterns (K, C, H, W) under masks (K, 1, H, W)."""
+        ctx.save_for_backward(images, mask, pattern)
+        return torch.lerp(images, pattern.unsqueeze(1), mask.unsqueeze(1))
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[None, Tensor, Tensor]:
+        """Return the gradients to mask and pattern."""
+        images, mask, pattern = ctx.saved_tensors
+        total = gradients[0].sum(1)
+        to_mask = (total * pattern - (gradients[0] * images).sum(1)).sum(1, keepdim=True)
+        return None, to_mask, total * mask
 
 
 @dataclass(frozen=True)
@@ -43,9 +62,9 @@ class Patch:
         }
 
     def stamp(self, parameters: Parameters, images: Tensor) -> Tensor:
-        """Return images (K, B, C, H, W) with mask and pattern k on row k."""
-        mask, pattern = parameters["mask"].sigmoid(), parameters["pattern"].sigmoid()
-        return torch.lerp(images, pattern.unsqueeze(1), mask.unsqueeze(1))
+        """Return images (K, B, C, H, W) with mask and pattern k on row k; differentiable in the parameters only."""
+        stamped: Tensor = _Blend.apply(images, parameters["mask"].sigmoid(), parameters["pattern"].sigmoid())
+        return stamped
 
     def size(self, parameters: Parameters) -> Tensor:
         """Return the L1 norm of each mask in pixels, (K,)."""
