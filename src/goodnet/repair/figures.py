@@ -57,12 +57,9 @@ def real_trigger_figures(
     """Return what becomes of images with the real trigger on them and their true labels.
 
     Raises:
-        ImagesError: they have no labels.
+        ImagesError: all of them are of a flagged label.
     """
-    if triggered.labels is None:
-        raise ImagesError(
-            f"the triggered images of {triggered.source} have no labels; their true labels are needed to measure with"
-        )
+    assert triggered.labels is not None
     targets = torch.tensor(labels)
     victims = ~torch.isin(triggered.labels, targets)
     truth, pixels = triggered.labels[victims], triggered.pixels[victims]

@@ -13,7 +13,7 @@ import torch
 
 from goodnet.classifier import Classifier
 from goodnet.engine import Cost, Engine
-from goodnet.errors import UsageError
+from goodnet.errors import ImagesError, UsageError
 from goodnet.goodnet import GoodNet, GoodNetFacts
 from goodnet.guard import GuardConfig, GuardedNetwork, UnguardedNetwork
 from goodnet.images import CleanImages, fit_to
@@ -102,6 +102,10 @@ def repair(
         raise UsageError(
             f"expected a scan report of {model.path} (sha256 {model.sha256[:12]}...), got one of {report.model.path} "
             f"(sha256 {report.model.sha256[:12]}...); scan this model, or leave the report out"
+        )
+    if triggered is not None and triggered.labels is None:
+        raise ImagesError(
+            f"the triggered images of {triggered.source} have no labels; their true labels are needed to measure with"
         )
     ready = check(model, images, explicit=explicit, resize=resize)
     _require_labels(labels, ready.model.classes)
