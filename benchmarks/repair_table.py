@@ -1,6 +1,6 @@
 """The repair figures of the README, and the paper's own experiment run again.
 
-    python benchmarks/repair_table.py zoo --data DATA [--only g_rn_patch7 ...] [--method unlearn] [--seeds 0 1 2] [--json OUT]
+    python benchmarks/repair_table.py zoo --data DATA [--only g_rn_patch7 ...] [--method unlearn] [--seeds 0 1 2]
     python benchmarks/repair_table.py paper --data DATA [--epochs 10] [--json OUT]
 
 `zoo` repairs the networks of DATA/zoo with 5 % of the training images and the true target label (a scan comes before,
@@ -80,11 +80,13 @@ def answers(model: Classifier, pixels: torch.Tensor) -> torch.Tensor:
 def line(name: str, seed: int, row: dict[str, float]) -> str:
     """Return one line of the table, in per cent."""
     p = {key: 100 * value for key, value in row.items()}
+    clean = f"{p['accuracy_before']:.2f} -> off {p['accuracy_off']:.2f} on {p['accuracy_on']:.2f}"
+    rate = f"{p['asr_before']:.1f} -> off {p['asr_off']:.2f} alone {p['asr_alone']:.2f}"
+    of_clean = 100 * row["recovered_off"] / row["accuracy_before"]
     return (
-        f"{name:22} seed {seed}  clean {p['accuracy_before']:.2f} -> off {p['accuracy_off']:.2f} on {p['accuracy_on']:.2f} "
-        f"alone {p['accuracy_alone']:.2f}  ASR {p['asr_before']:.1f} -> off {p['asr_off']:.2f} alone {p['asr_alone']:.2f}  "
-        f"recovered off {p['recovered_off']:.1f} ({100 * row['recovered_off'] / row['accuracy_before']:.1f} % of clean) "
-        f"alone {p['recovered_alone']:.1f}  handled {p['handled']:.2f}  FPR {p['false_positives_of_target']:.2f} "
+        f"{name:14} seed {seed}  clean {clean} alone {p['accuracy_alone']:.2f}  ASR {rate}  "
+        f"recovered off {p['recovered_off']:.1f} ({of_clean:.1f} % of clean) alone {p['recovered_alone']:.1f}  "
+        f"handled {p['handled']:.2f}  FPR {p['false_positives_of_target']:.2f} "
         f"elsewhere {p['false_positives_elsewhere']:.3f}  {row['seconds']:.0f} s"
     )
 
