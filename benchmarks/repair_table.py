@@ -34,11 +34,11 @@ TEST = {"g": ("gtsrb.npz", ("test_x", "test_y")), "c": ("cifar10/test.parquet", 
 SHARE = {"g": 616, "c": 1500}
 TARGET = 33
 
+Row = dict[str, float]
 
-def figures(
-    good: goodnet.GoodNet, test: goodnet.CleanImages, stamped: torch.Tensor, truth: torch.Tensor
-) -> dict[str, float]:
-    """Return what the table shows, shares in 0..1; `stamped` are images (n, C, H, W) whose classes are not the target."""
+
+def figures(good: goodnet.GoodNet, test: goodnet.CleanImages, stamped: torch.Tensor, truth: torch.Tensor) -> Row:
+    """Return what the table shows, shares in 0..1; stamped images (n, C, H, W) are of classes (n,) not the target."""
     assert good.badnet is not None
     assert good.repaired is not None
     assert test.labels is not None

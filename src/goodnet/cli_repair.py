@@ -33,6 +33,7 @@ from goodnet.images import CleanImages, fit_to, load_images
 from goodnet.repair import RepairConfig
 from goodnet.repair import repair as run_repair
 from goodnet.report.reading import read_scan_report
+from goodnet.report.repair_pictures import save_repair_pictures
 from goodnet.report.repair_terminal import show_repair
 from goodnet.report.schema import write_json
 from goodnet.report.terminal import ScanProgress
@@ -56,6 +57,9 @@ def repair(
         str | None, typer.Option(help="Images with the real trigger and their true labels, only to measure with.")
     ] = None,
     json: Annotated[Path | None, typer.Option(help="Write the repair report as JSON to this file.")] = None,
+    pictures: Annotated[
+        Path | None, typer.Option(help="Draw to this folder: before and after, and how the triggers emerged.")
+    ] = None,
     false_positives: Annotated[
         float,
         typer.Option(min=0, max=0.5, help="Share of clean inputs of flagged labels that may be called backdoored."),
@@ -91,7 +95,7 @@ def repair(
     explicit = {name: value for name, value in given.items() if value is not None}
     export_for(out)
     require_writable(out, None)
-    require_writable(json, None)
+    require_writable(json, pictures)
     scanned = None if report is None else read_scan_report(report)
     classifier = load_model(
         model,
@@ -141,6 +145,8 @@ def repair(
     output.print(f"written to {out}", highlight=False, soft_wrap=True)
     if json is not None:
         done.save_json(json)
+    if pictures is not None and done.status != "unchanged":
+        save_repair_pictures(good, fit_to(clean, good.facts.input_shape, resize), pictures)
     raise typer.Exit(EXIT[done.status])
 
 

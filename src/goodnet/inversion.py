@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -99,6 +99,7 @@ def invert(
     pool: ImagePool,
     config: InversionConfig,
     generators: Sequence[torch.Generator],
+    watch: Callable[[int, Parameters], None] | None = None,
 ) -> dict[str, Tensor]:
     """Search smaller triggers that push the pool's images to their labels; return their parameters.
 
@@ -113,6 +114,7 @@ def invert(
         pool: the images, on any device.
         config: how long and how hard.
         generators: for each label, what draws its images.
+        watch: is shown the number of steps done and the triggers after each of them.
     """
     images_per_step, device = config.images_per_step, engine.device
     draws = torch.stack(
@@ -135,5 +137,7 @@ def invert(
         for value, gradient in zip(values, torch.autograd.grad(loss, values), strict=True):
             value.grad = gradient
         optimizer.step()
+        if watch is not None:
+            watch(step + 1, state)
     engine.count_gradients(config.steps * len(targets))
     return {name: value.detach() for name, value in state.items()}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -10,7 +10,7 @@ from torch import Tensor
 
 from goodnet.engine import Engine
 from goodnet.inversion import ImagePool, InversionConfig, generator_for, invert
-from goodnet.triggers import Family, Patch, Trigger
+from goodnet.triggers import Family, Parameters, Patch, Trigger
 
 
 @dataclass(frozen=True)
@@ -89,6 +89,7 @@ def reverse(
     config: ReversalConfig,
     seed: int,
     purpose: str,
+    watch: Callable[[int, Parameters], None] | None = None,
 ) -> TriggerSet:
     """Reverse several triggers for each label.
 
@@ -100,6 +101,7 @@ def reverse(
         config: how many and how hard.
         seed: of every draw.
         purpose: what they are for; triggers for another purpose start elsewhere.
+        watch: is shown the triggers after each step, label by label.
     """
     count = config.count(len(labels))
     rows = [label for label in labels for _ in range(count)]
@@ -109,5 +111,25 @@ def reverse(
     starts = config.family.start([generator_for(seed, label, f"{purpose} start {n}") for label, n in pairs], shape)
     generators = [generator_for(seed, label, f"{purpose} {n}") for label, n in pairs]
     pool = ImagePool(pixels, classes)
-    parameters = invert(engine, config.family, starts, rows, pool, config.inversion, generators)
+    parameters = invert(engine, config.family, starts, rows, pool, config.inversion, generators, watch)
     return TriggerSet(torch.tensor(rows, device=engine.device), parameters, config.family)
+
+
+class Emergence:
+    """Keeps what the first trigger of each label looked like at some of the steps of its search."""
+
+    def __init__(self, labels: Sequence[int], config: ReversalConfig, pictures: int = 8) -> None:
+        self._labels, self._config = labels, config
+        steps = config.inversion.steps
+        # Close together at first, when most happens.
+        self._wanted = {max(1, round(steps * (number / pictures) ** 2)) for number in range(1, pictures + 1)}
+        self.snapshots: dict[int, list[tuple[int, Trigger]]] = {label: [] for label in labels}
+
+    def __call__(self, step: int, parameters: Parameters) -> None:
+        """Keep the triggers after a step, if it is one of those wanted."""
+        if step not in self._wanted:
+            return
+        each = self._config.count(len(self._labels))
+        first = {name: value[::each] for name, value in parameters.items()}
+        for trigger in self._config.family.triggers(first, self._labels):
+            self.snapshots[trigger.label].append((step, trigger))

@@ -25,11 +25,12 @@ from goodnet.repair.figures import figures, filter_figures, real_trigger_figures
 from goodnet.repair.guarding import fit_guard
 from goodnet.repair.images import RepairImages, split
 from goodnet.repair.measure import measure
-from goodnet.repair.reversed import ReversalConfig, TriggerSet, reverse
+from goodnet.repair.reversed import Emergence, ReversalConfig, TriggerSet, reverse
 from goodnet.repair.task import Method, Task, engine_of, fast_engine
 from goodnet.report.repair import RepairReport, Round, Status
 from goodnet.report.schema import CostFacts, ImageFacts, ModelFacts, ScanReport
 from goodnet.scan import scan
+from goodnet.triggers import Trigger
 from goodnet.verdict import Verdict
 from goodnet.version import __version__
 
@@ -155,14 +156,20 @@ class _Work:
         current, labels = model, flagged
         rounds: list[Round] = []
         sets: list[tuple[TriggerSet, TriggerSet]] = []
+        emergence: dict[int, tuple[tuple[int, Trigger], ...]] = {}
         verdict: Verdict = "backdoored"
         while labels and len(rounds) < self.config.rounds:
             number = len(rounds)
             now = engine if number == 0 else engine_of(model, current.network, engine)
+            watch = Emergence(labels, self.config.reversal)
             used, unseen = (
-                reverse(now, labels, parts.pixels, parts.labels, self.config.reversal, seed, f"{purpose} {number}")
-                for purpose in ("repair", "measure")
+                reverse(
+                    now, labels, parts.pixels, parts.labels, self.config.reversal, seed, f"{purpose} {number}", watched
+                )
+                for purpose, watched in (("repair", watch), ("measure", None))
             )
+            for label, snapshots in watch.snapshots.items():
+                emergence.setdefault(label, tuple(snapshots))
             self.progress.update(f"round {number + 1}", 1, 3, now.cost)
             before = measure(now.predict, parts, unseen)
             task = Task(current, parts, used, unseen, before, seed + number, now.cost)
@@ -195,7 +202,9 @@ class _Work:
                 engine.cost.add(now.cost)
             labels = remaining
         every = tuple(sorted({label for done in rounds for label in done.labels}))
-        return self._finish(engine, current, parts, sets, rounds, every, verdict, started)
+        good = self._finish(engine, current, parts, sets, rounds, every, verdict, started)
+        assert good.report is not None
+        return dataclasses.replace(good, report=dataclasses.replace(good.report, emergence=emergence))
 
     def _finish(
         self,

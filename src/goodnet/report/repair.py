@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal
 
 from goodnet.report.schema import CostFacts, ImageFacts, ModelFacts, plain, write_json
+from goodnet.triggers import Trigger
 from goodnet.verdict import Verdict
 
 REPAIR_SCHEMA_VERSION = "1.0"
@@ -122,6 +123,7 @@ class RepairReport:
         seed: of every random draw.
         versions: of goodnet and what the result depends on.
         warnings: what the user should know.
+        emergence: for each label the steps of a search and what the trigger looked like then; not part of the JSON.
     """
 
     status: Status
@@ -141,10 +143,11 @@ class RepairReport:
     seed: int
     versions: Mapping[str, str]
     warnings: tuple[str, ...] = ()
+    emergence: Mapping[int, tuple[tuple[int, Trigger], ...]] = field(default_factory=dict, repr=False)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the report as plain data that JSON can hold."""
-        facts: dict[str, Any] = plain(self)
+        facts = {each.name: plain(getattr(self, each.name)) for each in fields(self) if each.name != "emergence"}
         return {"schema_version": REPAIR_SCHEMA_VERSION, **facts}
 
     def save_json(self, path: str | Path) -> None:
