@@ -113,20 +113,31 @@ class Guard(nn.Module):
 class GuardedNetwork(nn.Module):
     """BadNet, repaired network and filter as one network over N + 1 classes.
 
-    An input that the BadNet sends to no flagged label keeps the BadNet's logits exactly. Any other gets the repaired
-    network's, and class N wins if the filter finds it suspicious.
+    An input that the BadNet sends to no flagged label keeps the BadNet's logits exactly, but for a constant
+    `correction` (N,) that is 0 as a rule. Any other gets the repaired network's, and class N wins if the filter finds
+    it suspicious.
     """
 
-    def __init__(self, badnet: nn.Module, repaired: nn.Module, preprocessing: Preprocessing, guard: Guard) -> None:
+    correction: Tensor
+
+    def __init__(
+        self,
+        badnet: nn.Module,
+        repaired: nn.Module,
+        preprocessing: Preprocessing,
+        guard: Guard,
+        correction: Tensor | None = None,
+    ) -> None:
         super().__init__()
         self.badnet, self.repaired, self.preprocessing, self.guard = badnet, repaired, preprocessing, guard
+        self.register_buffer("correction", torch.zeros_like(guard.flagged) if correction is None else correction)
 
     def forward(self, images: Tensor) -> Tensor:
         """Return N + 1 scores, logits (B, N + 1), for images (B, C, H, W) in 0..1; the last one is "backdoored"."""
         inputs = self.preprocessing(images)
         old, new = self.badnet(inputs), self.repaired(inputs)
         judged = self.guard.judged(old)
-        answers = torch.where(judged.unsqueeze(1), new, old)
+        answers = torch.where(judged.unsqueeze(1), new, old + self.correction)
         suspicion = self.guard.suspicion(images, old, new)
         backdoored = answers.amax(1) + torch.where(judged, suspicion, -NEVER * torch.ones_like(suspicion))
         return torch.cat([answers, backdoored.unsqueeze(1)], 1)

@@ -50,7 +50,7 @@ def write(good: GoodNet, path: Path) -> None:
     inputs = keras.Input(badnet.input_shape[1:], name="images")
     if isinstance(good.network, GuardedNetwork):
         repaired = _copy(keras, template, good.network.repaired, "repaired")
-        scores = _guarded(keras, inputs, badnet(inputs), repaired(inputs), good.network.guard)
+        scores = _guarded(keras, inputs, badnet(inputs), repaired(inputs), good.network)
     else:
         logits = badnet(inputs)
         scores = keras.ops.concatenate([logits, keras.ops.max(logits, axis=1, keepdims=True) - NEVER], axis=1)
@@ -117,9 +117,9 @@ def _fill(model: Any, graph: LayerGraph) -> None:
         layer.set_weights(holders[0].dump())
 
 
-def _guarded(keras: Any, images: Any, old: Any, new: Any, guard: Guard) -> Any:
+def _guarded(keras: Any, images: Any, old: Any, new: Any, network: GuardedNetwork) -> Any:
     """Return N + 1 scores, as `GuardedNetwork` computes them."""
-    ops, layers = keras.ops, keras.layers
+    ops, layers, guard = keras.ops, keras.layers, network.guard
     answered = ops.one_hot(ops.argmax(old, axis=-1), old.shape[-1])
     table = np.stack([guard.flagged.cpu(), guard.threshold.cpu(), 1 / guard.unit.cpu()], axis=1)
     facts = _fixed(layers, table, None, "guard_labels")(answered)
@@ -127,9 +127,21 @@ def _guarded(keras: Any, images: Any, old: Any, new: Any, guard: Guard) -> Any:
     against = ops.logsumexp(new - NOT_ITSELF * answered, axis=1, keepdims=True)
     excess = against - ops.sum(new * answered, axis=1, keepdims=True) - threshold
     suspicion = excess * inverse + float(guard.evidence_weight) * _evidence(keras, images, guard)
-    answers = judged * new + (1 - judged) * old
+    answers = judged * new + (1 - judged) * _shifted(keras, old, network)
     backdoored = ops.max(answers, axis=1, keepdims=True) + judged * suspicion - (1 - judged) * NEVER
     return ops.concatenate([answers, backdoored], axis=1)
+
+
+def _shifted(keras: Any, logits: Any, network: GuardedNetwork) -> Any:
+    """Return logits with the network's correction added."""
+    correction = network.correction.cpu().numpy()
+    if not correction.any():
+        return logits
+    layer = keras.layers.BatchNormalization(center=True, scale=False, epsilon=0.0, name="correction")
+    layer.build((None, len(correction)))
+    layer.set_weights([correction, np.zeros_like(correction), np.ones_like(correction)])
+    layer.trainable = False
+    return layer(logits)
 
 
 def _evidence(keras: Any, images: Any, guard: Guard) -> Any:

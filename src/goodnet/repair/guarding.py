@@ -42,12 +42,16 @@ def fit_guard(
     guard.evidence_weight.fill_(config.evidence_weight)
     _fit_evidence(guard, everything)
     answers = old.predict(everything).argmax(1)
-    spread = None
+    others = _variants(everything[guard.flagged[answers] == 0][:STAMPED], generator)
     for label in labels:
-        own = everything[answers == label]
-        clean = _suspicions(guard, old, new, _variants(own, generator), label)
-        stamped = _suspicions(guard, old, new, _stamped(images, triggers, label), label)
-        spread = _fit_threshold(guard, label, clean, stamped, config, spread)
+        own = _variants(everything[answers == label], generator)
+        clean = _disagreements(guard, old, new, own, label)
+        if len(clean) < FEWEST:
+            # Too little is known of this label's clean inputs; those of other labels show how sure the repaired
+            # network is of an answer that it keeps.
+            clean = _disagreements(guard, old, new, others, None)
+        stamped = _disagreements(guard, old, new, _stamped(images, triggers, label), label)
+        _fit_threshold(guard, label, clean, stamped, config)
     return guard
 
 
@@ -93,35 +97,23 @@ def _fit_evidence(guard: Guard, clean: Tensor) -> None:
     guard.usual.copy_(distances.amin(0))
 
 
-def _suspicions(guard: Guard, old: Engine, new: Engine, images: Tensor, label: int) -> Tensor:
-    """Return the disagreement on those images (n, C, H, W) that the BadNet sends to a label."""
+def _disagreements(guard: Guard, old: Engine, new: Engine, images: Tensor, label: int | None) -> Tensor:
+    """Return the disagreement on those images (n, C, H, W) that the BadNet sends to a label; on all for None."""
     if not len(images):
         return torch.zeros(0, device=old.device)
-    before = old.predict(images)
-    sent = before.argmax(1) == label
-    return guard.disagreement(before[sent], new.predict(images)[sent])
+    before, after = old.predict(images), new.predict(images)
+    sent = torch.ones_like(before[:, 0], dtype=torch.bool) if label is None else before.argmax(1) == label
+    return guard.disagreement(before[sent], after[sent])
 
 
-def _fit_threshold(
-    guard: Guard, label: int, clean: Tensor, stamped: Tensor, config: GuardConfig, spread: float | None
-) -> float:
-    """Set a label's threshold and the unit it is measured in; return the unit for labels that have no clean images."""
-    unit = spread or 1.0
-    low = None
-    if len(clean) >= FEWEST:
-        low = float(clean.quantile(1 - config.false_positive_rate))
-        unit = max(float(clean.std()), 1e-3)
-    high = float(stamped.quantile(config.stamped_quantile)) if len(stamped) else None
-    if low is None:
-        # Nothing is known of this label's clean inputs: whatever the repaired network calls otherwise is suspicious.
-        threshold = 0.0
-    elif high is not None and high > low:
-        threshold = low + config.towards_triggered * (high - low)
-    else:
-        threshold = low
-    guard.threshold[label] = threshold
-    guard.unit[label] = unit
-    return unit
+def _fit_threshold(guard: Guard, label: int, clean: Tensor, stamped: Tensor, config: GuardConfig) -> None:
+    """Set a label's threshold and the unit that it is measured in."""
+    if len(clean) < 2:
+        return
+    low = float(clean.quantile(1 - config.false_positive_rate))
+    high = float(stamped.quantile(config.stamped_quantile)) if len(stamped) else low
+    guard.threshold[label] = low + config.towards_triggered * max(high - low, 0.0)
+    guard.unit[label] = max(float(clean.std()), 1e-3)
 
 
 def _variants(images: Tensor, generator: torch.Generator, count: int = VARIANTS) -> Tensor:
