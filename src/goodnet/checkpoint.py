@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import hashlib
 import json
 import logging
+import os
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -52,7 +54,12 @@ class Checkpoint:
 
     def __init__(self, folder: Path, fingerprint: str, resume: bool) -> None:
         self.folder = folder / fingerprint
+        self._failed = False
         try:
+            if resume and not any(self.folder.glob("*.safetensors")):
+                logger.warning(
+                    "there is nothing to resume in %s (another model, images or settings?): starting anew", folder
+                )
             if not resume:
                 shutil.rmtree(self.folder, ignore_errors=True)
             self.folder.mkdir(parents=True, exist_ok=True)
@@ -81,9 +88,9 @@ class Checkpoint:
             return None
 
     def save(self, stage: str, number: int, batch: Batch) -> None:
-        """Write a finished batch."""
+        """Write a finished batch. Where that fails, the scan goes on without: what it has found is not to be lost."""
         path = self._path(stage, number)
-        partial = path.with_suffix(".partial")
+        partial = path.with_suffix(f".{os.getpid()}.partial")
         tensors = {
             f"{label}/{name}": value.detach().cpu().contiguous()
             for label, each in batch.tensors.items()
@@ -91,10 +98,15 @@ class Checkpoint:
         }
         head = json.dumps({"cost": dataclasses.asdict(batch.cost), "facts": batch.facts})
         try:
+            self.folder.mkdir(parents=True, exist_ok=True)  # another run of the same scan may have removed it
             save_file(tensors, partial, metadata={"batch": head})
             partial.replace(path)
-        except OSError as error:
-            raise CheckpointError(f"cannot keep the scan's progress in {self.folder}: {error}") from error
+        except (OSError, SafetensorError) as error:
+            if not self._failed:
+                logger.warning("cannot keep the scan's progress in %s, going on without: %s", self.folder, error)
+            self._failed = True
+            with contextlib.suppress(OSError):
+                partial.unlink()
 
     def remove(self) -> None:
         """Throw the finished scan's files away."""

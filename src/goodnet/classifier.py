@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from goodnet.errors import ImagesError, ModelError
+from goodnet.logits import with_logits
 
 Shape = tuple[int, int, int]
 PartialShape = tuple[int | None, int | None, int | None]
@@ -126,27 +127,43 @@ class Classifier:
                 f"the images are {'x'.join(map(str, shape))} (channels x height x width), "
                 f"but {self.path} expects {wanted}"
             )
-        probe = torch.full((2, *shape), 0.5, device=self.device)
+        probe = torch.stack([torch.full(shape, 0.5), torch.rand(shape, generator=torch.Generator().manual_seed(0))])
         try:
             with torch.no_grad():
-                output = self.logits(probe)
-        except (RuntimeError, ValueError, IndexError) as error:
+                inputs = self.preprocessing(probe.to(self.device))
+                network, note = with_logits(self.network, inputs)
+                output = network(inputs)
+        except (
+            ArithmeticError,
+            AssertionError,
+            AttributeError,
+            LookupError,
+            RuntimeError,
+            TypeError,
+            ValueError,
+        ) as error:
             reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
             raise ModelError(
                 f"{self.path} does not accept images of {'x'.join(map(str, shape))} "
                 f"(channels x height x width): {reason}"
             ) from error
         if not isinstance(output, Tensor) or output.ndim != 2 or output.shape[0] != 2 or output.shape[1] < 2:
-            got = tuple(output.shape) if isinstance(output, Tensor) else type(output).__name__
+            got = tuple(output.shape) if isinstance(output, Tensor) else f"a {type(output).__name__}"
             raise ModelError(
                 f"{self.path} is not an image classifier: expected scores of shape (2, classes >= 2) "
-                f"for two images, got {got}"
+                f"for two images, got {got}; save or wrap it so that it returns the scores of the classes alone"
             )
         if not bool(torch.isfinite(output).all()):
             raise ModelError(
-                f"{self.path} answers a plain grey image with NaN or infinite scores; its weights are unusable"
+                f"{self.path} answers a plain grey image or noise with NaN or infinite scores; its weights are unusable"
             )
-        return dataclasses.replace(self, input_shape=shape, num_classes=int(output.shape[1]))
+        return dataclasses.replace(
+            self,
+            network=network,
+            input_shape=shape,
+            num_classes=int(output.shape[1]),
+            warnings=(*self.warnings, *note),
+        )
 
 
 def freeze(network: nn.Module) -> nn.Module:

@@ -1,10 +1,14 @@
 """What is no usable model is refused with one clear message, and nothing in it is ever run."""
 
+import io
+import json
 import pickle
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import h5py
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -55,6 +59,54 @@ def lambda_layer(path: Path) -> None:
         archive.writestr("model.weights.h5", b"")
 
 
+def dense_keras(path: Path, edit: Callable[[dict[str, bytes]], None], compression: int = zipfile.ZIP_STORED) -> None:
+    """Write a Keras model of one Dense layer, with changed members."""
+    weights = io.BytesIO()
+    with h5py.File(weights, "w") as file:
+        file["layers/dense/vars/0"], file["layers/dense/vars/1"] = np.zeros((12, 5)), np.zeros(5)
+    layers = [
+        {"class_name": "InputLayer", "config": {"name": "x", "batch_shape": [None, 2, 2, 3]}},
+        {"class_name": "Flatten", "config": {"name": "flatten"}},
+        {"class_name": "Dense", "config": {"name": "dense"}},
+    ]
+    config = {"class_name": "Sequential", "config": {"name": "s", "layers": layers}}
+    members = {"config.json": json.dumps(config).encode(), "model.weights.h5": weights.getvalue()}
+    edit(members)
+    with zipfile.ZipFile(path, "w", compression) as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
+
+
+def bomb(members: dict[str, bytes]) -> None:
+    members["model.weights.h5"] = bytes(200 * 2**20)
+
+
+def empty_giant(members: dict[str, bytes]) -> None:
+    weights = io.BytesIO()
+    with h5py.File(weights, "w") as file:
+        file.create_dataset("layers/dense/vars/0", (10**6, 10**6), "f4", chunks=(100, 100))
+    members["model.weights.h5"] = weights.getvalue()
+
+
+def flipped(path: Path) -> None:
+    dense_keras(path, lambda members: None)
+    content = path.read_bytes()
+    path.write_bytes(content.replace(b"Sequential", b"Sequentiam", 1))
+
+
+def torch_bomb(path: Path) -> None:
+    torch.save({"weight": torch.zeros(2)}, path)
+    with zipfile.ZipFile(path) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in members.items():
+            archive.writestr(name, bytes(200 * 2**20) if name.endswith("data/0") else content)
+
+
+def subclassed(members: dict[str, bytes]) -> None:
+    members["config.json"] = b'{"class_name": "MyNet", "registered_name": "Custom>MyNet", "config": {}}'
+
+
 def not_keras(path: Path) -> None:
     with h5py.File(path, "w") as file:
         file["data"] = [1.0]
@@ -75,6 +127,11 @@ CASES = {
     "cut off HDF5": (lambda path: path.write_bytes(b"\x89HDF\r\n\x1a\n" + bytes(40)), "cut off"),
     "HDF5 without a model": (not_keras, "no model_config"),
     "Lambda layer": (lambda_layer, "Lambda"),
+    "zip bomb": (lambda path: dense_keras(path, bomb, zipfile.ZIP_DEFLATED), "as a zip bomb does"),
+    "HDF5 bomb": (lambda path: dense_keras(path, empty_giant), "as a zip bomb does"),
+    "torch bomb": (torch_bomb, "as a zip bomb does"),
+    "flipped byte": (flipped, "may be damaged or cut off: Bad CRC-32"),
+    "author's own class": (lambda path: dense_keras(path, subclassed), "the author's own class 'Custom>MyNet'"),
     "cut off ONNX": (truncated_onnx, "cut off"),
 }
 

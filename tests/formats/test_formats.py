@@ -158,7 +158,7 @@ def test_a_live_module_is_copied_and_left_alone(images: torch.Tensor) -> None:
     torch.testing.assert_close(model.logits(images), network.eval()(images).detach())
 
 
-@pytest.mark.parametrize("kind", ["safetensors", "torch", "wrapped"])
+@pytest.mark.parametrize("kind", ["safetensors", "torch", "wrapped", "in a trainer"])
 def test_weights_are_loaded_into_a_named_architecture(kind: str, tmp_path: Path) -> None:
     models = pytest.importorskip("torchvision.models")
     torch.manual_seed(0)
@@ -170,6 +170,8 @@ def test_weights_are_loaded_into_a_named_architecture(kind: str, tmp_path: Path)
         save_file(network.state_dict(), path)
     elif kind == "torch":
         torch.save(network.state_dict(), path)
+    elif kind == "in a trainer":
+        torch.save({"epoch": 3, "ema": {f"model.{k}": v for k, v in network.state_dict().items()}}, path)
     else:
         torch.save({"epoch": 3, "state_dict": {f"module.{k}": v for k, v in network.state_dict().items()}}, path)
     x = torch.rand(2, 3, 64, 64)
@@ -179,6 +181,15 @@ def test_weights_are_loaded_into_a_named_architecture(kind: str, tmp_path: Path)
         goodnet.load_model(path)
     with pytest.raises(ModelError, match="the weights are not for"):
         goodnet.load_model(path, arch="torchvision:resnet18")
+
+
+def test_heads_that_only_answer_in_training_may_be_missing(tmp_path: Path) -> None:
+    models = pytest.importorskip("torchvision.models")
+    network = models.googlenet(num_classes=7, init_weights=False).eval()
+    torch.save({k: v for k, v in network.state_dict().items() if not k.startswith("aux")}, tmp_path / "weights")
+    x = torch.rand(2, 3, 64, 64)
+    model = goodnet.load_model(tmp_path / "weights", arch="googlenet", input_shape=(3, 64, 64))
+    torch.testing.assert_close(model.logits(x), network(x).detach())
 
 
 @pytest.fixture(scope="module")

@@ -41,10 +41,17 @@ def hdf5(folder: Path) -> Path:
     return folder / "set.h5"
 
 
-def picture(path: Path, size: tuple[int, int] = (7, 9)) -> Path:
+def picture(path: Path, size: tuple[int, int] = (7, 9), mode: str = "L") -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
-    Image.effect_noise(size, 80).save(path)
+    Image.effect_noise(size, 80).convert(mode).save(path)
     return path
+
+
+def empty_class(folder: Path) -> Path:
+    for name in "abc":
+        picture(folder / name / "1.png")
+    (folder / "a" / "1.png").unlink()
+    return folder
 
 
 def two_sizes(folder: Path) -> Path:
@@ -85,15 +92,27 @@ BAD: list[Any] = [
     pytest.param(lambda _: (X, Y[:5]), "8 images and 5 labels", id="label count"),
     pytest.param(lambda _: (X, Y - 1), "whole numbers from 0, got -1", id="negative label"),
     pytest.param(lambda _: (X, Y + 0.5), "whole numbers from 0, got 0.5", id="half label"),
-    pytest.param(lambda _: (X, np.array(list("abcdefgh"))), "labels that are numbers", id="text labels"),
+    pytest.param(lambda _: (X, np.array([1, "a", None] * 2 + [2, 3], object)), "got 1 at image 0", id="mixed labels"),
+    pytest.param(lambda _: (X, Y.astype(complex)), "indices or names, got complex128", id="complex labels"),
     pytest.param(lambda _: (X, np.ones((8, 4))), "neither", id="not one-hot"),
     pytest.param(lambda d: saved(d, a=X, b=X, c=Y), "no array has a usual name.*--keys a,c", id="two sets"),
+    pytest.param(
+        lambda d: saved(d, x_train=X, y_train=Y, x_val=X, y_val=Y),
+        "several arrays.*--keys x_train,y_train",
+        id="splits",
+    ),
+    pytest.param(lambda d: saved(d, image=X, coarse_label=Y, fine_label=Y), "several arrays", id="two label sets"),
+    pytest.param(lambda d: saved(d, x=X * 0, y=Y), "from 0 to 0, expected more than one value", id="black"),
+    pytest.param(empty_class, "subfolder a of .* holds no pictures", id="empty class"),
+    pytest.param(lambda d: picture(d / "a.tif", mode="F").parent, "floating-point pixels", id="float picture"),
+    pytest.param(lambda _: "", "expected the path of an image set", id="no path"),
     pytest.param(lambda d: saved(d, x=X, images=X, y=Y), "several arrays could be", id="two names"),
     pytest.param(lambda _: X[0], "expected images as|different", id="one image"),
     pytest.param(lambda _: X.transpose(0, 3, 1, 2)[:, :, :, :3], "first or last", id="ambiguous layout"),
     pytest.param(lambda _: np.ones((8, 5, 6, 7)), "none can be the channels", id="no channel axis"),
     pytest.param(lambda _: "torchvision:nothing@x", "has no data set 'nothing'", id="torchvision name"),
     pytest.param(lambda d: f"torchvision:mnist@{d}", "--download", id="torchvision not there"),
+    pytest.param(lambda d: f"torchvision:emnist@{d}", "choose with --split", id="torchvision split"),
     pytest.param(lambda _: 7, "cannot read images from a int", id="a number"),
 ]
 
@@ -114,6 +133,45 @@ def test_bad_options(tmp_path: Path) -> None:
     ):
         with pytest.raises(ImagesError, match=message):
             load_images(path, **options)
+
+
+def test_labels_that_are_not_wanted_may_be_wrong() -> None:
+    for labels in (Y - 1, Y[:5], np.full(8, np.nan)):
+        assert load_images((X, labels), labels=False).labels is None
+
+
+def test_parquet(tmp_path: Path) -> None:
+    pyarrow = pytest.importorskip("pyarrow")
+    from pyarrow import parquet as pq
+
+    picture(tmp_path / "a.png")
+    encoded = (tmp_path / "a.png").read_bytes()
+
+    def table(image: object, **columns: object) -> Path:
+        folder = tmp_path / "shards"
+        folder.mkdir(exist_ok=True)
+        pq.write_table(pyarrow.table({"image": [image] * 2, **columns}), folder / "1.parquet")
+        return folder
+
+    for columns, message in (
+        ({"image": {"bytes": None, "path": "a.png"}}, "picture in another file, a.png"),
+        ({"image": [1, 2]}, "expected its encoded bytes, got list"),
+        ({"image": encoded, "label": [1, None]}, "got nan at image 1"),
+        ({"image": encoded, "fine_label": [0, 1], "coarse_label": [0, 0]}, "one column label, found"),
+    ):
+        with pytest.raises(ImagesError, match=message):
+            load_images(table(**columns))
+    written(table(encoded, label=[0, 1]) / "2.parquet", b"PAR1junk")
+    with pytest.raises(ImagesError, match=r"2\.parquet: the parquet file is truncated or damaged"):
+        load_images(tmp_path / "shards")
+
+
+def test_big_pictures_are_refused_at_the_first_or_resized_one_by_one(tmp_path: Path) -> None:
+    for name in "abc":
+        picture(tmp_path / f"{name}.png", (70, 50))
+    with pytest.raises(ImagesError, match=r"a\.png is 70 wide and 50 high, but the model wants 7 wide and 9 high"):
+        load_images(tmp_path, shape=(1, 9, 7))
+    assert load_images(tmp_path, shape=(1, 9, 7), resize=True).shape == (1, 9, 7)
 
 
 @pytest.mark.parametrize(

@@ -65,6 +65,11 @@ def pictures(folder: Path, flat: bool, classes: str = "abcd") -> Path:
     return folder
 
 
+def keras_style(folder: Path) -> Path:
+    np.savez(folder / "set.npz", x_train=X[::-1], y_train=Y[::-1], x_test=X, y_test=Y)
+    return folder / "set.npz"
+
+
 def torchvision_mnist(folder: Path) -> str:
     pytest.importorskip("torchvision")
     raw = folder / "MNIST" / "raw"
@@ -90,6 +95,8 @@ SOURCES: list[Any] = [
     pytest.param(npz(("X", "Y")), {}, id="npz capitals"),
     pytest.param(npz(("foo", "bar")), {"keys": ("foo", "bar")}, id="npz keys"),
     pytest.param(npz(("test_x", "test_y")), {}, id="npz by content"),
+    pytest.param(npz(("x", "fine_label")), {}, id="npz name with a usual word"),
+    pytest.param(keras_style, {}, id="npz test part"),
     pytest.param(npz(("x", "y"), FIRST), {}, id="npz channels first"),
     pytest.param(npz(("x", "y"), X / 255.0), {}, id="npz float 0..1"),
     pytest.param(npz(("x", "y"), (X / 127.5 - 1).astype(np.float32)), {}, id="npz float -1..1"),
@@ -106,11 +113,14 @@ SOURCES: list[Any] = [
     pytest.param(lambda d: pictures(d / "all", flat=True).parent, {}, id="folder of one subfolder"),
     pytest.param(lambda d: pictures(d, flat=False), {}, id="class folders"),
     pytest.param(lambda d: pictures(d, flat=False, classes="0123"), {}, id="numbered class folders"),
+    pytest.param(lambda d: pictures(d / "set" / "all", flat=False).parents[1], {}, id="class folders, nested"),
     pytest.param(lambda d: pictures(d / "test", flat=False).parent, {}, id="split folders"),
     pytest.param(lambda d: sorted(pictures(d, flat=True).iterdir()), {}, id="list of files"),
     pytest.param(torchvision_mnist, {}, id="torchvision"),
     pytest.param(lambda _: X, {}, id="array"),
     pytest.param(lambda _: (X, Y), {}, id="arrays"),
+    pytest.param(lambda _: (X, np.array(list("acst"))[Y]), {}, id="text labels"),
+    pytest.param(lambda _: (X, np.array([b"0", b"01", b"2", b"3"])[Y]), {}, id="text numbers"),
     pytest.param(lambda _: (torch.tensor(FIRST), torch.tensor(Y)), {}, id="tensors"),
     pytest.param(lambda _: (torch.tensor(FIRST / 255.0), Y.tolist()), {}, id="float tensor, list"),
     pytest.param(lambda _: tensor_set(), {}, id="data set"),
@@ -138,6 +148,32 @@ def test_same_pixels_and_labels(
     else:
         assert images.labels is not None
         assert images.labels.tolist() == Y[order].tolist()
+
+
+def turned(image: Image.Image, path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x112] = 6  # the camera was held upright: turn by 90 degrees to the right
+    image.transpose(Image.Transpose.ROTATE_90).save(path, exif=exif)
+
+
+PICTURES: list[Any] = [
+    pytest.param(lambda image, path: image.convert("RGBA").save(path), 0, id="opaque alpha"),
+    pytest.param(lambda image, path: image.quantize(256).save(path), 12, id="palette"),
+    pytest.param(lambda image, path: image.convert("CMYK").save(path.with_suffix(".tif")), 2, id="CMYK"),
+    pytest.param(turned, 0, id="turned"),
+]
+
+
+@pytest.mark.parametrize(("save", "tolerance"), PICTURES)
+def test_pictures_of_every_kind(save: Callable[[Image.Image, Path], None], tolerance: int, tmp_path: Path) -> None:
+    for i, image in enumerate(X):
+        save(Image.fromarray(image), tmp_path / f"{i}.png")
+    np.testing.assert_allclose(load_images(tmp_path).pixels * 255, FIRST, atol=tolerance + 0.01)
+
+
+def test_grey_with_16_bits(tmp_path: Path) -> None:
+    Image.fromarray(X[0, ..., 0].astype(np.uint16) * 257).save(tmp_path / "a.png")
+    np.testing.assert_allclose(load_images(tmp_path).pixels[0, 0] * 255, X[0, ..., 0], atol=0.01)
 
 
 def test_a_sample_is_balanced_repeatable_and_aligned() -> None:
@@ -173,6 +209,7 @@ def test_only_the_sample_is_converted(tmp_path: Path) -> None:
     [
         ("csaw/clean_validation_data.h5", {}, (8, 3, 55, 47)),
         ("gtsrb.npz", {"keys": ("test_x", "test_y"), "limit": 86}, (86, 3, 32, 32)),
+        ("gtsrb.npz", {"split": "train", "limit": 86}, (86, 3, 32, 32)),
         ("cifar10", {"limit": 40}, (40, 3, 32, 32)),
         ("mnist.npz", {"limit": 20}, (20, 1, 28, 28)),
     ],

@@ -27,12 +27,14 @@ def with_weights(weights: Mapping[str, Tensor], options: ReadOptions) -> LoadedN
     weights = {key.removeprefix("module.").removeprefix("_orig_mod."): value for key, value in weights.items()}
     with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
         warnings.simplefilter("ignore")
+        weights = _without_prefix(weights, _build(options.arch, 10).state_dict())
         classes = options.num_classes or _classes(options.arch, weights)
         network = _build(options.arch, classes)
     wanted = network.state_dict()
     missing, foreign = sorted(wanted.keys() - weights.keys()), sorted(weights.keys() - wanted.keys())
     wrong = [key for key in wanted.keys() & weights.keys() if wanted[key].shape != weights[key].shape]
-    missing = [key for key in missing if not key.endswith("num_batches_tracked")]
+    # Auxiliary heads (googlenet, inception_v3) answer in training only, and torchvision drops them from what it offers.
+    missing = [key for key in missing if not key.endswith("num_batches_tracked") and not key.lower().startswith("aux")]
     for keys, what in ((missing, "lacks"), (foreign, "has besides"), (sorted(wrong), "has in other shapes")):
         if keys:
             more = f" and {len(keys) - 5} more" if len(keys) > 5 else ""
@@ -42,6 +44,15 @@ def with_weights(weights: Mapping[str, Tensor], options: ReadOptions) -> LoadedN
             )
     network.load_state_dict(dict(weights), strict=False)
     return LoadedNetwork(network, options.input_shape, classes, "weights")
+
+
+def _without_prefix(weights: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+    """Take the name that a wrapper gave the network ("model.", as training frameworks do) off the keys."""
+    first = next(iter(wanted))
+    prefixes = [key.removesuffix(first) for key in weights if key.endswith("." + first)]
+    if first in weights or len(prefixes) != 1:
+        return weights
+    return {key[len(prefixes[0]) :]: value for key, value in weights.items() if key.startswith(prefixes[0])}
 
 
 def _classes(arch: str, weights: Mapping[str, Tensor]) -> int:

@@ -7,6 +7,9 @@ from pathlib import Path
 
 from goodnet.errors import UnsafeModelError
 
+LARGEST_EXPANSION = 100
+"""How many times larger than its place in an archive a member may be; weights hardly shrink at all."""
+
 
 def member_names(path: Path) -> list[str]:
     """Return the names in a zip archive without their first folder; nothing for any other file."""
@@ -28,5 +31,5 @@ def require_plain_archive(archive: zipfile.ZipFile) -> None:
         if info.filename.casefold() in seen:
             raise UnsafeModelError(f"the archive has two members named {info.filename!r}; torch never writes that")
         seen.add(info.filename.casefold())
-        if info.file_size > 1000 * max(info.compress_size, 1024):
+        if info.file_size > LARGEST_EXPANSION * max(info.compress_size, 2**20):
             raise UnsafeModelError(f"{info.filename!r} would expand to {info.file_size} bytes, as a zip bomb does")

@@ -21,6 +21,7 @@ from torch import nn
 
 from goodnet.errors import ModelError, UnsafeModelError
 from goodnet.formats.archive import member_names, require_plain_archive
+from goodnet.formats.each_alone import EachAlone
 from goodnet.formats.loaded import Format, LoadedNetwork, ReadOptions
 
 NAME = re.compile(r"([A-Za-z_]\w*)?", re.ASCII)
@@ -93,11 +94,11 @@ def is_export(path: Path, head: bytes) -> bool:
 
 
 def read_export(path: Path, options: ReadOptions) -> LoadedNetwork:
-    """Read an exported program with one image input and a dynamic batch dimension.
+    """Read an exported program with one image input.
 
     Raises:
         UnsafeModelError: the program holds a pickle, or names anything but plain tensor operations.
-        ModelError: it takes several inputs or a fixed number of images.
+        ModelError: it takes several inputs, or a fixed number of images above one.
     """
     try:
         from torch.export.pt2_archive._package import load_pt2
@@ -107,22 +108,35 @@ def read_export(path: Path, options: ReadOptions) -> LoadedNetwork:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         program = load_pt2(archive).exported_programs["model"]
-        inputs = [spec.arg.name for spec in program.graph_signature.input_specs if spec.kind.name == "USER_INPUT"]
-        if len(inputs) != 1:
-            raise ModelError(f"expected an exported program with one input, got {len(inputs)}")
-        placeholder = next(node for node in program.graph.nodes if node.op == "placeholder" and node.name == inputs[0])
-        sizes = list(placeholder.meta["val"].shape)
-        if len(sizes) != 4:
-            raise ModelError(
-                f"expected a program of images (batch, channels, height, width), got {len(sizes)} dimensions"
-            )
-        if isinstance(sizes[0], int):
-            raise ModelError(
-                f"the exported program takes batches of exactly {sizes[0]} images; export it with a dynamic batch "
-                "dimension: torch.export.export(..., dynamic_shapes=({0: torch.export.Dim('batch')},))"
-            )
+    return network_of(program)
+
+
+def network_of(program: Any) -> LoadedNetwork:
+    """Return the network of an exported program; one for a single image takes any number of them, one by one.
+
+    Raises:
+        ModelError: it takes several inputs, no images, or a fixed number of images above one.
+    """
+    kinds = [spec.kind.name for spec in program.graph_signature.input_specs]
+    if kinds.count("USER_INPUT") != 1:
+        raise ModelError(f"expected an exported program with one input, got {kinds.count('USER_INPUT')}")
+    placeholders = [node for node in program.graph.nodes if node.op == "placeholder"]
+    placeholder = placeholders[kinds.index("USER_INPUT")]  # in the order of the specs
+    sizes = list(placeholder.meta["val"].shape)
+    if len(sizes) != 4:
+        raise ModelError(f"expected a program of images (batch, channels, height, width), got {len(sizes)} dimensions")
+    batch = sizes[0]
+    if isinstance(batch, int) and batch > 1:
+        raise ModelError(
+            f"the exported program takes batches of exactly {batch} images; export it with a dynamic batch "
+            "dimension: torch.export.export(..., dynamic_shapes=({0: torch.export.Dim('batch')},))"
+        )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
         network = _in_its_mode(program.module())
     channels, height, width = (size if isinstance(size, int) else None for size in sizes[1:])
+    if batch == 1:
+        network = EachAlone(network)
     return LoadedNetwork(network, (channels, height, width), None, "torch.export")
 
 

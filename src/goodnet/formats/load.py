@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import pickle
+import struct
+import zipfile
+import zlib
 from pathlib import Path
 
 import torch
@@ -30,6 +34,12 @@ FORMATS: tuple[Format, ...] = (
     ONNX_FORMAT,
 )
 
+DAMAGE = (
+    ArithmeticError, AssertionError, AttributeError, EOFError, LookupError, MemoryError, OSError, RuntimeError,
+    TypeError, ValueError, pickle.UnpicklingError, struct.error, zipfile.BadZipFile, zlib.error,
+)  # fmt: skip
+"""What libraries raise at files that are damaged."""
+
 
 def load_model(
     source: object,
@@ -48,8 +58,8 @@ def load_model(
 
     Args:
         source: path of a Keras `.keras` or `.h5` file, of an ONNX, TorchScript or torch.export file, or of weights
-            (`.safetensors`, or a state dict by torch.save) for `arch`; a live torch.nn.Module or keras.Model, which
-            is copied; or a Classifier, which is returned as it is.
+            (`.safetensors`, or a state dict by torch.save) for `arch`; a live torch.nn.Module, ExportedProgram
+            or keras.Model, which is copied; or a Classifier, which is returned as it is.
         input_shape: (C, H, W) of an image, where the model does not say.
         pixel_range: values of black and white that the network wants.
         mean: per-channel mean that is taken off after that, in the same units; None for none.
@@ -78,7 +88,9 @@ def load_model(
         name, loaded = str(path), _read(path, options)
         digest = _sha256(path)
     else:
-        raise ModelError(f"expected a path, a torch.nn.Module or a keras.Model, got a {type(source).__name__}")
+        raise ModelError(
+            f"expected a path, a torch.nn.Module, an ExportedProgram or a keras.Model, got a {type(source).__name__}"
+        )
     network = freeze(loaded.network.float())
     _require_finite(network, name)
     shape = _swapped(loaded.input_shape) if transposed else loaded.input_shape
@@ -134,7 +146,7 @@ def _read(path: Path, options: ReadOptions) -> LoadedNetwork:
         if str(path) in str(error):
             raise
         raise type(error)(f"{path}: {error}") from error
-    except (RuntimeError, ValueError, KeyError, TypeError, IndexError, AttributeError, OSError, EOFError) as error:
+    except DAMAGE as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise ModelError(
             f"{path} looks like {form.name} but cannot be read; it may be damaged or cut off: {reason}"

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from goodnet.errors import ModelError, UnsafeModelError
 from goodnet.formats.architectures import with_weights
-from goodnet.formats.archive import member_names
+from goodnet.formats.archive import member_names, require_plain_archive
 from goodnet.formats.loaded import Format, LoadedNetwork, ReadOptions
 from goodnet.formats.pickles import WHAT_TO_DO, audit_pickle
 
@@ -38,6 +38,7 @@ def _is_pickle(path: Path, head: bytes) -> bool:
 def read_weights(path: Path, options: ReadOptions) -> LoadedNetwork:
     """Read a state dict that torch.save wrote, for the architecture that was asked for."""
     with zipfile.ZipFile(path) as archive:
+        require_plain_archive(archive)
         name = next(name for name in archive.namelist() if name.split("/", 1)[-1] == "data.pkl")
         audit_pickle(archive.read(name))
     return with_weights(_tensors(torch.load(path, map_location="cpu", weights_only=True)), options)
@@ -69,12 +70,20 @@ def _tensors(loaded: Any) -> dict[str, Tensor]:
     for key in ("state_dict", "model_state_dict", "model"):
         if isinstance(loaded, Mapping) and isinstance(loaded.get(key), Mapping):
             loaded = loaded[key]
+    if isinstance(loaded, Mapping) and not any(isinstance(value, Tensor) for value in loaded.values()):
+        inner = [each for each in loaded.values() if isinstance(each, Mapping) and _tensors_of(each)]
+        loaded = inner[0] if len(inner) == 1 else loaded
     if not isinstance(loaded, Mapping):
-        raise ModelError(f"expected a state dict of tensors, got {type(loaded).__name__}")
-    tensors = {str(key): value for key, value in loaded.items() if isinstance(value, Tensor)}
+        raise ModelError(f"expected a state dict of tensors, got a {type(loaded).__name__}")
+    tensors = _tensors_of(loaded)
     if not tensors:
-        raise ModelError("expected a state dict of tensors, got one without any")
+        keys = ", ".join(map(str, list(loaded)[:8])) or "nothing"
+        raise ModelError(f"expected a state dict of tensors, bare or under the key state_dict, got one with {keys}")
     return tensors
+
+
+def _tensors_of(values: Mapping[Any, Any]) -> dict[str, Tensor]:
+    return {str(key): value for key, value in values.items() if isinstance(value, Tensor)}
 
 
 WEIGHTS_FORMAT = Format("torch weights", _is_weights, read_weights)

@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader, Dataset, IterableDataset
 from goodnet.errors import ImagesError, MissingExtraError
 from goodnet.images.arrays import as_array
 from goodnet.images.labels import class_indices
-from goodnet.images.pictures import stack
+from goodnet.images.pictures import as_eight_bits, stack
 from goodnet.images.raw import Array, RawImages, Request
 from goodnet.images.sampling import choose
 
@@ -57,7 +57,7 @@ def _read_items(dataset: Any, source: str, request: Request) -> RawImages:
 def _stack(images: Sequence[object], source: str, request: Request) -> Array:
     if isinstance(images[0], Image.Image):
         pictures = [cast(Image.Image, image) for image in images]
-        pictures = [picture.convert("L" if picture.mode in ("L", "1") else "RGB") for picture in pictures]
+        pictures = [as_eight_bits(picture, f"an item of {source}") for picture in pictures]
         return stack(pictures, [f"an item of {source}"] * len(pictures), request)
     arrays = [as_array(image) for image in images]
     if len({array.shape for array in arrays}) > 1:
@@ -93,4 +93,6 @@ def _torchvision(source: str, request: Request) -> Dataset[Any]:
         return cast("Dataset[Any]", kind(**{key: value for key, value in options.items() if key in accepted}))
     except (RuntimeError, ValueError, TypeError, OSError) as error:
         advice = "" if request.download else "; give --download (download=True) to fetch it"
+        if "split" in str(error):
+            advice = "; choose with --split (split=...)"
         raise ImagesError(f"cannot open {source} in {root or 'data'}: {error}{advice}") from error

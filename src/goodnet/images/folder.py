@@ -9,6 +9,7 @@ from typing import cast
 import numpy as np
 
 from goodnet.errors import ImagesError
+from goodnet.images.labels import number_names
 from goodnet.images.pictures import SIGNATURES, SUFFIXES, decode, stack
 from goodnet.images.raw import Array, Indices, RawImages, Request, begins_with
 
@@ -34,9 +35,9 @@ def read(source: object, request: Request) -> RawImages:
     path = cast(Path, source)
     if path.is_file():
         return _pictures([path], None, str(path), (), request)
-    folder, notes = _split_of(path, request.split)
-    groups = {child.name: _picture_files(child, deep=True) for child in _subfolders(folder)}
-    groups = {name: files for name, files in groups.items() if files}
+    folder, notes = _split_of(_inner(path), request.split)
+    every = {child.name: _picture_files(child, deep=True) for child in _subfolders(folder)}
+    groups = {name: files for name, files in every.items() if files}
     loose = _picture_files(folder, deep=False)
     if groups and loose:
         raise ImagesError(
@@ -49,8 +50,9 @@ def read(source: object, request: Request) -> RawImages:
     labels = None
     if len(groups) == 1 and not next(iter(groups)).isdecimal():
         notes += (f"{next(iter(groups))} is the only subfolder of {folder}, so it is not taken as a class",)
-    elif groups:
-        numbers, note = _number(list(groups))
+    elif groups and request.labels:
+        _require_no_gap(folder, every)
+        numbers, note = number_names(list(groups), "class folders")
         labels = np.repeat(numbers, [len(members) for members in groups.values()])
         notes += (note,)
     skipped = sum(1 for file in folder.rglob("*") if file.is_file() and not _hidden(file)) - len(files)
@@ -67,9 +69,32 @@ def _pictures(
         for file in chosen:
             if not file.is_file():
                 raise ImagesError(f"there is no picture {file}")
-        return stack([decode(file, str(file)) for file in chosen], [str(file) for file in chosen], request)
+        return stack([decode(file, str(file), request) for file in chosen], [str(file) for file in chosen], request)
 
     return RawImages(len(files), rows, labels, source, tuple(map(str, files)), notes)
+
+
+def _require_no_gap(folder: Path, groups: dict[str, list[Path]]) -> None:
+    """Complain of an empty class folder before others: with and without it, those are numbered differently."""
+    names = list(groups)
+    if all(name.isdecimal() for name in names):
+        return
+    last = max(place for place, name in enumerate(names) if groups[name])
+    for name in names[:last]:
+        if not groups[name]:
+            raise ImagesError(
+                f"the subfolder {name} of {folder} holds no pictures, and the classes after it are numbered by their "
+                "place: put pictures of that class into it, or remove it if it is no class"
+            )
+
+
+def _inner(folder: Path) -> Path:
+    """The folder that holds the set: below folders that hold nothing but one folder of folders, as archives unpack."""
+    while len(children := _subfolders(folder)) == 1 and _subfolders(children[0]) and children[0].name not in _SPLITS:
+        if _picture_files(folder, deep=False) or _picture_files(children[0], deep=False):
+            break
+        folder = children[0]
+    return folder
 
 
 def _split_of(folder: Path, split: str) -> tuple[Path, tuple[str, ...]]:
@@ -82,18 +107,6 @@ def _split_of(folder: Path, split: str) -> tuple[Path, tuple[str, ...]]:
         if name in children:
             return children[name], (f"read the {children[name].name} part of {folder}",)
     raise ImagesError(f"{folder} has the parts {', '.join(sorted(children))} but no {split!r}; choose with --split")
-
-
-def _number(names: list[str]) -> tuple[Array, str]:
-    """Labels of class folders with these (sorted) names, and a note that says how they were numbered."""
-    if all(name.isdecimal() for name in names):
-        numbers = np.array([int(name) for name in names])
-        if len(np.unique(numbers)) < len(numbers):
-            raise ImagesError(f"several class folders stand for the same number: {', '.join(names[:10])}")
-        return numbers, f"labels are the numbers of the {len(names)} class folders {names[0]}..{names[-1]}"
-    shown = ", ".join(f"{name}={i}" for i, name in itertools.islice(enumerate(names), 5))
-    more = ", ..." if len(names) > 5 else ""
-    return np.arange(len(names)), f"labels number the {len(names)} class folders by name: {shown}{more}"
 
 
 def _subfolders(folder: Path) -> list[Path]:

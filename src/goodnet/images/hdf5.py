@@ -9,7 +9,8 @@ import h5py
 import numpy as np
 
 from goodnet.errors import ImagesError
-from goodnet.images.raw import Array, Indices, RawImages, Request, begins_with, choose_keys
+from goodnet.images.names import choose_arrays
+from goodnet.images.raw import Array, Indices, RawImages, Request, begins_with
 
 
 def recognises(source: object) -> bool:
@@ -34,7 +35,7 @@ def read(source: object, request: Request) -> RawImages:
             if "model_weights" in file or "layer_names" in file.attrs:
                 raise ImagesError(f"{path} is a Keras model, not an image set")
             file.visititems(collect)
-            image_key, label_key = choose_keys(shapes, request.keys, str(path))
+            image_key, label_key = choose_arrays(shapes, request, str(path))
             if not shapes[image_key]:
                 raise ImagesError(f"{path}: expected an array of images in {image_key!r}, got a single number")
             labels = None if label_key is None else np.asarray(file[label_key][()])

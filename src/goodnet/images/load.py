@@ -13,7 +13,7 @@ from goodnet.classifier import PartialShape
 from goodnet.errors import ImagesError
 from goodnet.images import arrays, dataset, folder, hdf5, numpy_files, parquet
 from goodnet.images.clean import CleanImages
-from goodnet.images.labels import class_indices
+from goodnet.images.labels import class_indices, describe_names
 from goodnet.images.layout import channels_first
 from goodnet.images.raw import RawImages, Request, begins_with
 from goodnet.images.sampling import choose
@@ -44,6 +44,7 @@ def load_images(
     source: object,
     *,
     keys: Sequence[str] | None = None,
+    labels: bool = True,
     limit: int | None = None,
     seed: int = 0,
     split: str = "test",
@@ -60,6 +61,7 @@ def load_images(
             "torchvision:NAME@ROOT"; an array or tensor; a pair (images, labels); a map-style torch data set;
             or CleanImages.
         keys: names of the image array and, if any, of the label array, where they are not the usual ones.
+        labels: whether to take the set's labels; False passes over them, however wrong they are.
         limit: at most so many images, class-balanced where there are labels. Only these are decoded.
         seed: of that sample.
         split: the part to read of sets that come in several.
@@ -77,28 +79,30 @@ def load_images(
     ((3, 8, 8), [0, 1])
     """
     if isinstance(source, CleanImages):
-        return source.take(
-            choose(source.labels if source.labels is None else source.labels.numpy(), len(source), limit, seed)
-        )
-    request = Request(None if keys is None else tuple(keys), limit, seed, split, shape, resize, download)
+        known = source if labels else source.unlabelled()
+        return known.take(choose(None if known.labels is None else known.labels.numpy(), len(known), limit, seed))
+    request = Request(None if keys is None else tuple(keys), labels, limit, seed, split, shape, resize, download)
     raw = _open(source, request)
     if raw.count == 0:
         raise ImagesError(f"{raw.source} holds no images")
-    labels = None if raw.labels is None else class_indices(raw.labels, raw.count, raw.source)
-    chosen = choose(labels, raw.count, limit, seed)
+    given = raw.labels if labels else None
+    classes = None if given is None else class_indices(given, raw.count, raw.source)
+    chosen = choose(classes, raw.count, limit, seed)
     laid_out, layout_note = channels_first(raw.read(chosen), shape, raw.source)
     if laid_out.size == 0:
         raise ImagesError(f"{raw.source} holds images without pixels: {laid_out.shape}")
     unit, value_note = to_unit(laid_out, value_range, chosen, raw.source)
-    notes = [*raw.notes, layout_note, value_note]
+    notes = [*raw.notes, *(() if given is None else describe_names(given)), layout_note, value_note]
     if unit.shape[1] == 4 and (shape is None or shape[0] != 4):
         unit = _without_alpha(unit, raw.source)
         notes.append("dropped the alpha channel, which is opaque everywhere")
     if len(chosen) < raw.count:
-        notes.append(f"took {len(chosen)} of {raw.count} images, {'at random' if labels is None else 'class-balanced'}")
+        notes.append(
+            f"took {len(chosen)} of {raw.count} images, {'at random' if classes is None else 'class-balanced'}"
+        )
     return CleanImages(
         pixels=torch.from_numpy(np.ascontiguousarray(unit)),
-        labels=None if labels is None else torch.from_numpy(labels[chosen]),
+        labels=None if classes is None else torch.from_numpy(classes[chosen]),
         source=raw.source,
         paths=tuple(raw.paths[i] for i in chosen) if raw.paths else (),
         notes=tuple(notes),
@@ -111,6 +115,8 @@ def _open(source: object, request: Request) -> RawImages:
         source = Path(source)
     if isinstance(source, Path):
         source = source.expanduser()
+        if not source.name and not source.is_absolute():
+            raise ImagesError("expected the path of an image set, got the current folder or no path at all")
         if not source.exists():
             raise ImagesError(f"there is no file or folder {source}")
     try:

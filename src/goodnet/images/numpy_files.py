@@ -10,7 +10,8 @@ from typing import IO, cast
 import numpy as np
 
 from goodnet.errors import ImagesError
-from goodnet.images.raw import Array, RawImages, Request, begins_with, choose_keys
+from goodnet.images.names import choose_arrays
+from goodnet.images.raw import Array, RawImages, Request, begins_with
 
 _UNREADABLE = (ValueError, OSError, EOFError, KeyError, zipfile.BadZipFile, zlib.error, NotImplementedError)
 
@@ -27,7 +28,7 @@ def read(source: object, request: Request) -> RawImages:
     if begins_with(path, b"\x93NUMPY"):
         images, labels = _read_npy(path), None
     else:
-        images, labels, notes = _read_npz(path, request.keys)
+        images, labels, notes = _read_npz(path, request)
     if images.ndim == 0:
         raise ImagesError(f"{path}: expected an array of images, got a single number")
     return RawImages(len(images), lambda indices: np.asarray(images[indices]), labels, str(path), (), notes)
@@ -40,7 +41,7 @@ def _read_npy(path: Path) -> Array:
         raise ImagesError(f"{path}: {_reason(error)}") from error
 
 
-def _read_npz(path: Path, keys: tuple[str, ...] | None) -> tuple[Array, Array | None, tuple[str, ...]]:
+def _read_npz(path: Path, request: Request) -> tuple[Array, Array | None, tuple[str, ...]]:
     try:
         with zipfile.ZipFile(path) as archive:
             shapes = {
@@ -51,7 +52,7 @@ def _read_npz(path: Path, keys: tuple[str, ...] | None) -> tuple[Array, Array | 
             others = len(archive.namelist()) - len(shapes)
         if not shapes:
             raise ImagesError(f"{path} is a zip archive without arrays ({others} other files), not an .npz image set")
-        image_key, label_key = choose_keys(shapes, keys, str(path))
+        image_key, label_key = choose_arrays(shapes, request, str(path))
         with np.load(path, allow_pickle=False) as arrays:
             labels = None if label_key is None else arrays[label_key]
             return arrays[image_key], labels, (f"images: {image_key}, labels: {label_key or 'none'}",)

@@ -9,8 +9,9 @@ from typing import Any, cast
 import numpy as np
 
 from goodnet.errors import ImagesError, MissingExtraError
+from goodnet.images.names import IMAGE_NAMES, LABEL_NAMES, containing, exact, given
 from goodnet.images.pictures import decode, stack
-from goodnet.images.raw import IMAGE_KEYS, LABEL_KEYS, Array, Indices, RawImages, Request, begins_with
+from goodnet.images.raw import Array, Indices, RawImages, Request, begins_with
 
 _SPLITS = ("train", "test", "val", "valid", "validation")
 
@@ -29,21 +30,30 @@ def read(source: object, request: Request) -> RawImages:
     """
     try:
         import pyarrow
-        from pyarrow import parquet
+        import pyarrow.parquet
     except ImportError as error:
         raise MissingExtraError(f"reading {source}", "parquet") from error
     path = cast(Path, source)
     shards, notes = _shards(path, request.split)
-    damaged = (pyarrow.ArrowException, OSError, ValueError)
+    damaged = (pyarrow.ArrowException, OSError, ValueError, KeyError)
+
+    def opened(shard: Path) -> Any:
+        try:
+            return pyarrow.parquet.ParquetFile(shard)
+        except damaged as error:
+            raise ImagesError(f"{shard}: the parquet file is truncated or damaged ({error})") from error
+
+    files = [opened(shard) for shard in shards]
+    image_key, label_key = _columns(files[0].schema_arrow.names, request, path)
+    labels = None
     try:
-        files = [parquet.ParquetFile(shard) for shard in shards]
-        image_key, label_key = _columns(files[0].schema_arrow.names, request.keys, path)
-        labels = None
         if label_key is not None:
             columns = [file.read(columns=[label_key]).column(label_key) for file in files]
             labels = np.concatenate([column.to_numpy() for column in columns])
     except damaged as error:
         raise ImagesError(f"{path}: the parquet file is truncated or damaged ({error})") from error
+
+    notes += (f"images: {image_key}, labels: {label_key or 'none'}",)
 
     def rows(indices: Indices) -> Array:
         try:
@@ -51,7 +61,7 @@ def read(source: object, request: Request) -> RawImages:
         except damaged as error:
             raise ImagesError(f"{path}: the parquet file is truncated or damaged ({error})") from error
         names = [f"row {index} of {path}" for index in indices]
-        pictures = [decode(_encoded(cell, name), name) for cell, name in zip(cells, names, strict=True)]
+        pictures = [decode(_encoded(cell, name), name, request) for cell, name in zip(cells, names, strict=True)]
         return stack(pictures, names, request)
 
     return RawImages(sum(file.metadata.num_rows for file in files), rows, labels, str(path), (), notes)
@@ -71,22 +81,24 @@ def _cells(files: list[Any], column: str, indices: Indices) -> Iterator[object]:
 
 def _encoded(cell: object, name: str) -> bytes:
     data = cell.get("bytes") if isinstance(cell, dict) else cell
+    if data is None and isinstance(cell, dict) and cell.get("path"):
+        raise ImagesError(f"{name} has its picture in another file, {cell['path']}; give the folder of those pictures")
     if not isinstance(data, bytes):
         raise ImagesError(f"{name} holds no picture: expected its encoded bytes, got {type(data).__name__}")
     return data
 
 
-def _columns(names: list[str], keys: tuple[str, ...] | None, path: Path) -> tuple[str, str | None]:
-    if keys is not None:
-        missing = [key for key in keys if key not in names]
-        if missing or not 1 <= len(keys) <= 2:
-            raise ImagesError(f"{path} has the columns {', '.join(names)}; --keys names one or two, got {keys}")
-        return keys[0], keys[1] if len(keys) == 2 else None
-    images = [name for name in names if name.lower() in IMAGE_KEYS]
-    labels = [name for name in names if name.lower() in LABEL_KEYS]
+def _columns(names: list[str], request: Request, path: Path) -> tuple[str, str | None]:
+    """Return the names of the columns with images and labels, or None where there are no labels."""
+    listing = ", ".join(names)
+    if request.keys is not None:
+        return given(request.keys, names, f"{path} has no column {{!r}}; it has: {listing}")
+    images = exact(names, IMAGE_NAMES) or containing(names, IMAGE_NAMES, request.split)
+    rest = [name for name in names if name not in images]
+    labels = (exact(rest, LABEL_NAMES) or containing(rest, LABEL_NAMES, request.split)) if request.labels else []
     if len(images) != 1 or len(labels) > 1:
         raise ImagesError(
-            f"{path}: expected the columns image and label, found {', '.join(names)}; name them: --keys IMAGES,LABELS"
+            f"{path}: expected one column image and one column label, found {listing}; name them: --keys IMAGES,LABELS"
         )
     return images[0], labels[0] if labels else None
 

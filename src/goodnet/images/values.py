@@ -59,7 +59,7 @@ def _range_of(dtype: np.dtype[np.generic], low: float, high: float, source: str)
             return 0, 65535
         if low >= 0 and 1 < high <= 255 and (dtype == np.uint8 or high >= _DIM):
             return 0, 255
-        raise ImagesError(f"{came}, expected 0 to 255; {_ADVICE}")
+        raise ImagesError(f"{came}, expected {'more than one value' if low == high else '0 to 255'}; {_ADVICE}")
     if low >= -1e-3 and high <= 1.001:
         return 0, 1
     if low >= 0 and _DIM <= high <= 255.3:

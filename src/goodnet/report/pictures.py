@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image, ImageDraw
+from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
 from goodnet.errors import OutputError
@@ -18,19 +19,26 @@ from goodnet.triggers import Trigger
 EXAMPLES = 6
 """Stamped images in a picture."""
 
+FLAGGED = 16
+"""Flagged labels, at most, that are drawn."""
+
 UNFLAGGED = 3
 """Labels without a flag that are drawn too, to compare with."""
 
-TILE = 128
-GAP = 6
+SIDES = (128, 256)
+"""The least and the most pixels of a tile's longer side; in between, an image is drawn pixel by pixel."""
+
+GAP = 8
+LINE = 16
 
 
 def save_triggers(report: ScanReport, images: CleanImages, folder: str | Path) -> tuple[Path, ...]:
     """Write every reversed trigger as arrays, and the most suspicious ones as pictures.
 
     For each label that was searched fully there is `label_NNNN.npz` with `mask` (1, H, W) and `pattern` (C, H, W),
-    float32 in 0..1. For the flagged labels and the next few there is `label_NNNN.png`: the mask, the pattern as far as
-    the mask lets it through, and clean images with the trigger on them. `overview.png` has these rows together.
+    float32 in 0..1. For the flagged labels and the next few there is `label_NNNN.png`: the mask above the pattern, as
+    far as the mask lets it through, and clean images above the same ones with the trigger on them. `overview.png` has
+    these together, below the verdict.
 
     Args:
         report: of a scan.
@@ -45,59 +53,101 @@ def save_triggers(report: ScanReport, images: CleanImages, folder: str | Path) -
     """
     folder = Path(folder)
     drawn = [entry for entry in report.labels if entry.label in report.triggers]
-    drawn = [entry for entry in drawn if entry.flagged] + [entry for entry in drawn if not entry.flagged][:UNFLAGGED]
+    flagged, others = ([entry for entry in drawn if entry.flagged is flag] for flag in (True, False))
+    drawn = [*flagged[:FLAGGED], *others[:UNFLAGGED]]
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for label, trigger in report.triggers.items():
             np.savez(folder / f"label_{label:04d}.npz", mask=trigger.mask.numpy(), pattern=trigger.pattern.numpy())
-        rows = [row(entry, report.triggers[entry.label], images) for entry in drawn]
+        rows = [draw(entry, report.triggers[entry.label], images) for entry in drawn]
         paths = [folder / f"label_{entry.label:04d}.png" for entry in drawn]
         for picture, path in zip(rows, paths, strict=True):
             picture.save(path)
         if not rows:
             return ()
-        stacked(rows).save(folder / "overview.png")
+        stacked(_verdict(report), rows).save(folder / "overview.png")
     except OSError as error:
         raise OutputError(f"cannot write triggers to {folder}: {error.strerror or error}") from error
     return (folder / "overview.png", *paths)
 
 
-def row(entry: LabelReport, trigger: Trigger, images: CleanImages) -> Image.Image:
-    """Draw one label: a line of text above mask, masked pattern and stamped examples."""
-    examples = images.pixels
-    if images.labels is not None and bool((images.labels != entry.label).any()):
-        examples = examples[images.labels != entry.label]
-    visible = trigger.mask * trigger.pattern
-    tiles = [tile(trigger.mask), tile(visible), *(tile(each) for each in trigger.stamp(examples[:EXAMPLES]))]
-    width = GAP + sum(each.width + GAP for each in tiles)
-    canvas = Image.new("RGB", (width, tiles[0].height + 2 * GAP + 16), "white")
-    state = "FLAGGED" if entry.flagged else "not flagged"
-    size = "-" if entry.trigger_size is None else f"{entry.trigger_size:.1f}"
-    text = f"label {entry.label}  {state}  size {size} px  anomaly index {entry.anomaly_index:.1f}  ASR {entry.asr:.0%}"
-    ImageDraw.Draw(canvas).text((GAP, 4), f"{text}   |   mask, pattern under it, stamped images", fill="black")
-    left = GAP
-    for each in tiles:
-        canvas.paste(each, (left, 16 + GAP))
-        left += each.width + GAP
+def draw(entry: LabelReport, trigger: Trigger, images: CleanImages) -> Image.Image:
+    """Draw one label: a line of text, below it mask and clean images, and below these pattern and stamped images."""
+    examples = _examples(images, entry.label)
+    clean, stamped = examples.pixels, trigger.stamp(examples.pixels)
+    labels = ["clean"] * len(examples)
+    if examples.labels is not None:
+        labels = [f"clean, label {label}" for label in examples.labels.tolist()]
+    shown = trigger.mask * trigger.pattern + (1 - trigger.mask) * chequered(trigger.pattern)
+    upper = [("mask", tile(trigger.mask)), *zip(labels, map(tile, clean), strict=True)]
+    lower = [("pattern", tile(shown)), *(("stamped", tile(each)) for each in stamped)]
+    width, height = upper[0][1].size
+    canvas = Image.new("RGB", (GAP + len(upper) * (width + GAP), LINE + 2 * (height + LINE + GAP)), "white")
+    pen = ImageDraw.Draw(canvas)
+    pen.text((GAP, 1), _title(entry), fill="#b00000" if entry.flagged else "black", font=_font(13))
+    for top, tiles in ((LINE, upper), (LINE + height + LINE + GAP, lower)):
+        for place, (caption, picture) in enumerate(tiles):
+            left = GAP + place * (width + GAP)
+            pen.text((left, top + 2), caption, fill="#606060", font=_font(11))
+            canvas.paste(picture, (left, top + LINE))
     return canvas
 
 
 def tile(pixels: Tensor) -> Image.Image:
-    """Return an image (C, H, W) in 0..1 as a picture whose longer side is `TILE` pixels, each pixel sharp."""
+    """Return an image (C, H, W) in 0..1 as a picture with a longer side within `SIDES`, pixels sharp when enlarged."""
     channels, height, width = pixels.shape
     if channels not in (1, 3):
         pixels = pixels[:3] if channels > 3 else pixels[:1]
-    grey = (pixels.clamp(0, 1) * 255).round().to(torch.uint8).expand(3, -1, -1)
-    scale = TILE / max(height, width)
-    picture = Image.fromarray(grey.permute(1, 2, 0).contiguous().numpy())
-    return picture.resize((max(1, round(width * scale)), max(1, round(height * scale))), Image.Resampling.NEAREST)
+    rgb = (pixels.clamp(0, 1) * 255).round().to(torch.uint8).expand(3, -1, -1)
+    scale = min(max(max(height, width), SIDES[0]), SIDES[1]) / max(height, width)
+    picture = Image.fromarray(rgb.permute(1, 2, 0).contiguous().numpy())
+    size = max(1, round(width * scale)), max(1, round(height * scale))
+    return picture.resize(size, Image.Resampling.NEAREST if scale >= 1 else Image.Resampling.BOX)
 
 
-def stacked(rows: Sequence[Image.Image]) -> Image.Image:
-    """Return pictures one below the other."""
-    canvas = Image.new("RGB", (max(each.width for each in rows), sum(each.height for each in rows)), "white")
-    top = 0
+def chequered(like: Tensor) -> Tensor:
+    """Return a grey chequerboard of the shape of `like` (C, H, W), to show where a trigger changes nothing."""
+    _, height, width = like.shape
+    square = max(1, max(height, width) // 16)
+    rows, columns = torch.arange(height) // square, torch.arange(width) // square
+    return (0.45 + 0.1 * ((rows[:, None] + columns) % 2)).expand_as(like)
+
+
+def stacked(heading: str, rows: Sequence[Image.Image]) -> Image.Image:
+    """Return pictures one below the other under a heading."""
+    top = 2 * LINE
+    canvas = Image.new(
+        "RGB", (max(each.width for each in rows), top + sum(each.height + GAP for each in rows)), "white"
+    )
+    ImageDraw.Draw(canvas).text((GAP, GAP), heading, fill="black", font=_font(15))
     for each in rows:
         canvas.paste(each, (0, top))
-        top += each.height
+        top += each.height + GAP
     return canvas
+
+
+def _examples(images: CleanImages, label: int) -> CleanImages:
+    """Return the first few images that are not of the label, one of each class before any comes twice."""
+    if images.labels is None:
+        return images.take(torch.arange(min(EXAMPLES, len(images))))
+    seen: Counter[int] = Counter()
+    turns = []
+    for place, own in enumerate(images.labels.tolist()):
+        if own != label:
+            turns.append((seen[own], place))
+            seen[own] += 1
+    return images.take(torch.tensor([place for _, place in sorted(turns)[:EXAMPLES]], dtype=torch.int64))
+
+
+def _title(entry: LabelReport) -> str:
+    state = "TARGET OF A BACKDOOR" if entry.flagged else "not flagged"
+    size = "" if entry.trigger_size is None else f", trigger size {entry.trigger_size:.1f} px"
+    return f"label {entry.label}: {state}{size}, anomaly index {entry.anomaly_index:.1f}, ASR {entry.asr:.0%}"
+
+
+def _verdict(report: ScanReport) -> str:
+    return f"{Path(report.model.path).name}: {report.verdict}, probability of a backdoor {report.score:.2f}"
+
+
+def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    return ImageFont.load_default(size)

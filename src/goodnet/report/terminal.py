@@ -15,23 +15,43 @@ from goodnet.report.schema import LabelReport, ScanReport
 
 COLOURS = {"clean": "green", "backdoored": "red", "inconclusive": "yellow"}
 
-SHOWN = 5
-"""Labels without a flag that the table shows."""
+FLAGGED = 12
+"""Flagged labels, at most, that the table shows."""
+
+OTHERS = 3
+"""Labels without a flag that the table shows, to compare with."""
+
+REASONS = 4
+"""Reasons, at most, that are shown."""
+
+NOTES = {
+    "found": "",
+    "unreached": "out of reach",
+    "screened": "screened out",
+    "failed": "failed",
+    "skipped": "not searched",
+}
+"""What the table says of a label that is not flagged, by its status."""
+
+EXPLANATION = (
+    "trigger px: pixels the smallest trigger needs; ASR: images it sends to the label; elsewhere: blank and noise "
+    "images it sends there"
+)
 
 
 class ScanProgress:
-    """A bar for each stage of a scan: labels, image-gradients and the time that is left."""
+    """A bar for each stage of a scan: labels, image-gradients and the time that is left; nothing but on a terminal."""
 
     def __init__(self, console: Console) -> None:
         self._bars = Bars(
-            TextColumn("{task.description:<10}"),
-            BarColumn(),
+            TextColumn("{task.description:<9}"),
+            BarColumn(bar_width=20),
             MofNCompleteColumn(),
-            TextColumn("labels, {task.fields[gradients]:>9,} image-gradients,"),
+            TextColumn("labels {task.fields[gradients]:>9,} image-gradients"),
             TimeRemainingColumn(),
-            TextColumn("left"),
             console=console,
             transient=True,
+            disable=not console.is_terminal,
         )
         self._tasks: dict[str, int] = {}
 
@@ -52,58 +72,67 @@ class ScanProgress:
 
 
 def show(report: ScanReport, console: Console) -> None:
-    """Print a report: verdict and reasons, the most suspicious labels, the rest in one line, cost and warnings."""
-    colour = COLOURS[report.verdict]
-    console.print(
-        f"[bold {colour}]{report.verdict.upper()}[/]  probability of a backdoor {report.score:.2f}", highlight=False
-    )
-    for reason in report.reasons:
+    """Print a report: verdict and reasons, the suspicious labels, the rest in one line, cost and warnings.
+
+    Fits a terminal of 80 columns.
+    """
+    console.print(_verdict(report), highlight=False)
+    for reason in report.reasons[:REASONS]:
         console.print(f"  {escape(reason)}", highlight=False)
+    if len(report.reasons) > REASONS:
+        console.print(f"  and {len(report.reasons) - REASONS} more reasons (all are in the JSON report)")
     console.print()
     flagged = [entry for entry in report.labels if entry.flagged]
     others = [entry for entry in report.labels if not entry.flagged]
-    console.print(_table([*flagged, *others[:SHOWN]]))
-    folded = others[SHOWN:]
+    console.print(_table([*flagged[:FLAGGED], *others[:OTHERS]]))
+    if len(flagged) > FLAGGED:
+        console.print(f"and {len(flagged) - FLAGGED} more target labels", highlight=False)
+    folded = others[OTHERS:]
     if folded:
         highest = max(entry.anomaly_index for entry in folded)
         screened = sum(entry.status == "screened" for entry in folded)
         note = f", {screened} of them screened out early" if screened else ""
         console.print(f"and {len(folded)} more labels{note}; highest anomaly index {highest:.1f}", highlight=False)
+    console.print(EXPLANATION, highlight=False, style="dim")
     console.print()
     console.print(_facts(report), highlight=False, style="dim")
     for warning in report.warnings:
         console.print(f"[yellow]note:[/] {escape(warning)}", highlight=False)
 
 
+def _verdict(report: ScanReport) -> str:
+    """Return the verdict in one line, with the target labels if there are any."""
+    found = f"[bold {COLOURS[report.verdict]}]{report.verdict.upper()}[/]  "
+    if report.target_labels:
+        shown = ", ".join(map(str, report.target_labels[:FLAGGED]))
+        more = ", ..." if len(report.target_labels) > FLAGGED else ""
+        found += f"target label{'s' if len(report.target_labels) > 1 else ''} {shown}{more}; "
+    return f"{found}probability of a backdoor {report.score:.2f}"
+
+
 def _table(entries: list[LabelReport]) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in (
-        "label",
-        "probability",
-        "anomaly index",
-        "times smaller",
-        "trigger size",
-        "ASR",
-        "noise index",
-        "on empty images",
-        "status",
-    ):
-        table.add_column(name, justify="right" if name != "status" else "left")
+    for name in ("label", "probability", "anomaly index", "trigger px", "ASR %", "elsewhere %"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("", no_wrap=True)
     for entry in entries:
-        size = "-" if entry.trigger_size is None else f"{entry.trigger_size:.1f} px"
-        table.add_row(
-            str(entry.label),
-            f"{entry.score:.2f}",
-            f"{entry.anomaly_index:.1f}",
-            f"{entry.size_ratio:.1f}",
-            size,
-            f"{entry.asr:.0%}",
-            f"{entry.noise_index:.1f}",
-            f"{entry.transfer:.0%}",
-            "backdoor target" if entry.flagged else entry.status,
-            style="red" if entry.flagged else None,
-        )
+        table.add_row(str(entry.label), *_figures(entry), style="red" if entry.flagged else None)
     return table
+
+
+def _figures(entry: LabelReport) -> tuple[str, ...]:
+    """Return the cells of a label; dashes where nothing was measured."""
+    note = "TARGET" if entry.flagged else NOTES[entry.status]
+    if entry.status in ("failed", "skipped"):
+        return ("-", "-", "-", "-", "-", note)
+    return (
+        f"{entry.score:.2f}",
+        f"{entry.anomaly_index:.1f}",
+        "-" if entry.trigger_size is None else f"{entry.trigger_size:.1f}",
+        f"{100 * entry.asr:.0f}",
+        f"{100 * entry.transfer:.0f}",
+        note,
+    )
 
 
 def _facts(report: ScanReport) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -33,11 +34,16 @@ def _hard_sigmoid_of_keras_2(inputs: Tensor) -> Tensor:
     return (0.2 * inputs + 0.5).clamp(0.0, 1.0)
 
 
+def _sparse_plus(inputs: Tensor) -> Tensor:
+    return torch.where(inputs <= -1, 0.0, torch.where(inputs < 1, (inputs + 1) ** 2 / 4, inputs))
+
+
 FUNCTIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "celu": functional.celu,
     "elu": functional.elu,
     "exponential": lambda inputs: inputs.exp(),
     "gelu": functional.gelu,
+    "hard_shrink": functional.hardshrink,
     "hard_sigmoid": functional.hardsigmoid,
     "hard_silu": functional.hardswish,
     "hard_swish": functional.hardswish,
@@ -52,10 +58,14 @@ FUNCTIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "sigmoid": lambda inputs: inputs.sigmoid(),
     "silu": functional.silu,
     "softmax": _last_axis(functional.softmax),
+    "soft_shrink": functional.softshrink,
     "softplus": functional.softplus,
     "softsign": functional.softsign,
+    "sparse_plus": _sparse_plus,
+    "squareplus": lambda inputs: (inputs + (inputs * inputs + 4).sqrt()) / 2,
     "swish": functional.silu,
     "tanh": lambda inputs: inputs.tanh(),
+    "tanh_shrink": functional.tanhshrink,
 }
 
 
@@ -72,14 +82,15 @@ def activation(config: Any, layer: str, keras_2: bool) -> nn.Module | None:
     """
     if isinstance(config, dict):
         inner = config.get("config")
-        if config.get("class_name") == "function" or config.get("registered_name") not in (
+        if config.get("class_name") in (None, "function", "__lambda__") or config.get("registered_name") not in (
             None,
             config.get("class_name"),
         ):
             if not (isinstance(inner, str) and inner in FUNCTIONS and config.get("module") in (None, "builtins")):
+                own = inner if isinstance(inner, str) else config.get("class_name", "lambda")
                 raise UnsafeModelError(
-                    f"layer {layer!r} needs the author's own activation {inner or config.get('class_name')!r}, "
-                    "which is code; export the model to ONNX where that code is trusted"
+                    f"layer {layer!r} needs the author's own activation {own!r}, which is code; export the model to "
+                    "ONNX where that code is trusted"
                 )
             config = inner
         else:

@@ -12,14 +12,15 @@ import h5py
 
 from goodnet.classifier import PartialShape
 from goodnet.errors import ModelError
-from goodnet.formats.keras.config import audit, build_model, layer_list
+from goodnet.formats.archive import LARGEST_EXPANSION
+from goodnet.formats.keras.audit import audit
+from goodnet.formats.keras.config import build_model, layer_list
 from goodnet.formats.keras.head import strip_head
 from goodnet.formats.keras.layers import Config, Dialect
 from goodnet.formats.keras.weights import NamedWeightsFile, NumberedWeights, Weights, text
 from goodnet.formats.loaded import Format, LoadedNetwork, ReadOptions
 
 LARGEST_CONFIG = 64 * 2**20
-LARGEST_EXPANSION = 1000
 
 
 def _is_keras(path: Path, head: bytes) -> bool:
@@ -37,7 +38,7 @@ def _member(archive: zipfile.ZipFile, name: str, largest: int | None = None) -> 
     info = archive.getinfo(name)
     if largest is not None and info.file_size > largest:
         raise ModelError(f"{name} in the archive is {info.file_size} bytes; expected at most {largest}")
-    if info.file_size > LARGEST_EXPANSION * max(info.compress_size, 1024):
+    if info.file_size > LARGEST_EXPANSION * max(info.compress_size, 2**20):
         raise ModelError(f"{name} in the archive would expand to {info.file_size} bytes, as a zip bomb does")
     return archive.read(info)
 

@@ -18,12 +18,19 @@ class Slot:
 
 
 @dataclass(frozen=True)
+class Fixed:
+    """A constant: the name of the graph's buffer that holds it."""
+
+    name: str
+
+
+@dataclass(frozen=True)
 class Step:
     """One call of a layer.
 
     Attributes:
         layer: the layer's Keras name.
-        arguments: what it is called with: slots, numbers, and tuples of them.
+        arguments: what it is called with: slots, numbers, constant tensors, and tuples of them.
     """
 
     layer: str
@@ -42,9 +49,19 @@ class LayerGraph(nn.Module):
         for number, (name, modules) in enumerate(layers.items()):
             self._keys[name] = f"l{number}_" + re.sub(r"\W", "_", name)
             self.add_module(self._keys[name], nn.Sequential(*modules) if len(modules) > 1 else modules[0])
-        self.steps = tuple(steps)
+        self.steps = tuple(Step(step.layer, self._with_buffers(step.arguments)) for step in steps)
         self.output = output
         self._release = self._last_uses()
+
+    def _with_buffers(self, argument: Any) -> Any:
+        """Register the constant tensors in a step's arguments, so that they move with the network."""
+        if isinstance(argument, tuple):
+            return tuple(self._with_buffers(each) for each in argument)
+        if not isinstance(argument, Tensor):
+            return argument
+        name = f"constant_{len(self._buffers)}"
+        self.register_buffer(name, argument)
+        return Fixed(name)
 
     def _last_uses(self) -> list[list[int]]:
         last = {0: 0}
@@ -67,12 +84,21 @@ class LayerGraph(nn.Module):
         """Map (B, C, H, W) to the model's output."""
         values: list[Any] = [inputs]
         for step, release in zip(self.steps, self._release, strict=True):
-            arguments = [_resolve(argument, values) for argument in step.arguments]
+            arguments = [self._resolve(argument, values) for argument in step.arguments]
             values.append(getattr(self, self._keys[step.layer])(*arguments))
             for slot in release:
                 values[slot] = None
         result: Tensor = values[self.output.index]
         return result
+
+    def _resolve(self, argument: Any, values: list[Any]) -> Any:
+        if isinstance(argument, Slot):
+            return values[argument.index]
+        if isinstance(argument, Fixed):
+            return self.get_buffer(argument.name)
+        if isinstance(argument, tuple):
+            return tuple(self._resolve(each, values) for each in argument)
+        return argument
 
 
 def slots(arguments: Any) -> Iterator[int]:
@@ -82,11 +108,3 @@ def slots(arguments: Any) -> Iterator[int]:
     elif isinstance(arguments, tuple):
         for argument in arguments:
             yield from slots(argument)
-
-
-def _resolve(argument: Any, values: list[Any]) -> Any:
-    if isinstance(argument, Slot):
-        return values[argument.index]
-    if isinstance(argument, tuple):
-        return tuple(_resolve(each, values) for each in argument)
-    return argument

@@ -8,18 +8,17 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import torch
 from torch import nn
 
-from goodnet.formats.keras import shaping
+from goodnet.formats.keras import resizing, shaping
 from goodnet.formats.keras.activations import Elementwise, activation
+from goodnet.formats.keras.normalization import BatchNormalization, LayerNormalization
 from goodnet.formats.keras.weighted import (
     Arrays,
-    BatchNormalization,
     Convolution,
     Dense,
-    LayerNormalization,
     ParametricReLU,
+    Scale,
     SeparableConvolution,
     TransposedConvolution,
 )
@@ -44,20 +43,31 @@ TRAINING_ONLY = frozenset(
     [
         "ActivityRegularization",
         "AlphaDropout",
+        "AugMix",
+        "CutMix",
         "Dropout",
         "GaussianDropout",
         "GaussianNoise",
         "Identity",
         "InputLayer",
+        "MixUp",
+        "RandAugment",
         "RandomBrightness",
         "RandomColorJitter",
         "RandomContrast",
+        "RandomElasticTransform",
         "RandomErasing",
         "RandomFlip",
+        "RandomGaussianBlur",
+        "RandomGrayscale",
         "RandomHeight",
         "RandomHue",
+        "RandomInvert",
+        "RandomPerspective",
+        "RandomPosterization",
         "RandomRotation",
         "RandomSaturation",
+        "RandomSharpness",
         "RandomShear",
         "RandomTranslation",
         "RandomWidth",
@@ -80,19 +90,21 @@ def _only_channels(config: Config, dialect: Dialect) -> None:
 
 def _batch_normalization(config: Config, weights: Arrays, dialect: Dialect) -> nn.Module:
     _only_channels(config, dialect)
-    return BatchNormalization(config, weights)
+    return BatchNormalization({**config, "channels_first": dialect.channels_first}, weights)
 
 
 def _layer_normalization(config: Config, weights: Arrays, dialect: Dialect) -> nn.Module:
     if dialect.channels_first:
         raise NotImplementedError("layer normalisation of a channels-first model")
     _only_channels(config, dialect)
-    return LayerNormalization(config, weights)
+    return LayerNormalization({**config, "channels_first": dialect.channels_first}, weights)
 
 
 def _group_normalization(config: Config, weights: Arrays, dialect: Dialect) -> nn.Module:
     _only_channels(config, dialect)
-    return LayerNormalization(config, weights, groups=int(config.get("groups", 32)))
+    return LayerNormalization(
+        {**config, "channels_first": dialect.channels_first}, weights, groups=int(config.get("groups", 32))
+    )
 
 
 def _normalization(config: Config, weights: Arrays, dialect: Dialect) -> nn.Module:
@@ -113,9 +125,12 @@ def _dense(config: Config, weights: Arrays, dialect: Dialect) -> nn.Module:
 
 
 def _activation(config: Config, weights: Arrays, dialect: Dialect) -> nn.Module:
-    module = activation(config.get("activation"), config["name"], dialect.keras_2)
+    given = config.get("activation")
+    module = activation(given, config["name"], dialect.keras_2)
+    if module is None and isinstance(given, dict) and given["class_name"] in ACTIVATION_LAYERS:
+        module = BUILDERS[given["class_name"]](given["config"], [], dialect)
     if module is None:
-        raise NotImplementedError(f"activation {config.get('activation')}")
+        raise NotImplementedError(f"the activation {given['class_name'] if isinstance(given, dict) else given}")
     return module
 
 
@@ -123,6 +138,18 @@ def _flatten(config: Config, weights: Arrays, dialect: Dialect) -> nn.Module:
     if dialect.channels_first:  # Keras then transposes only if the Flatten itself says channels_first.
         return shaping.Flatten(channels_first=config.get("data_format") != "channels_first")
     return shaping.Flatten(channels_first=False)
+
+
+def _layer_scale(config: Config, weights: Arrays, dialect: Dialect) -> nn.Module:
+    if "projection_dim" not in config or len(weights) != 1 or dialect.channels_first:
+        raise NotImplementedError("a LayerScale layer other than that of ConvNeXt")
+    return Scale(weights)
+
+
+def _scaled_sum(config: Config, weights: Arrays, dialect: Dialect) -> nn.Module:
+    """Return the residual sum of InceptionResNetV2."""
+    scale = float(config["scale"])
+    return shaping.Merge(lambda x, y: x + scale * y)
 
 
 def _slope(config: Config) -> nn.Module:
@@ -147,9 +174,11 @@ BUILDERS: dict[str, Builder] = {
     "AveragePooling2D": _weightless(lambda c: shaping.Pooling(c, maximum=False)),
     "BatchNormalization": _batch_normalization,
     "Concatenate": lambda c, w, d: shaping.Concatenate(int(c.get("axis", -1)), d.channels_first),
+    "CenterCrop": _weightless(lambda c: resizing.CentreCrop(int(c["height"]), int(c["width"]))),
     "Conv2D": lambda c, w, d: Convolution(c, w),
     "Conv2DTranspose": lambda c, w, d: TransposedConvolution(c, w),
-    "Cropping2D": _weightless(lambda c: shaping.Pad(c.get("cropping", 0), -1)),
+    "Cropping2D": _weightless(lambda c: resizing.Pad(c.get("cropping", 0), -1)),
+    "CustomScaleLayer": _scaled_sum,
     "Dense": _dense,
     "DepthwiseConv2D": lambda c, w, d: Convolution(c, w, depthwise=True),
     "ELU": _weightless(_elu),
@@ -158,10 +187,11 @@ BUILDERS: dict[str, Builder] = {
     "GlobalMaxPooling2D": _weightless(lambda c: shaping.GlobalPooling(c, maximum=True)),
     "GroupNormalization": _group_normalization,
     "LayerNormalization": _layer_normalization,
+    "LayerScale": _layer_scale,
     "LeakyReLU": _weightless(_slope),
     "MaxPooling2D": _weightless(lambda c: shaping.Pooling(c, maximum=True)),
-    "Maximum": _weightless(lambda c: shaping.Merge(torch.maximum)),
-    "Minimum": _weightless(lambda c: shaping.Merge(torch.minimum)),
+    "Maximum": _weightless(lambda c: shaping.Merge(shaping.larger)),
+    "Minimum": _weightless(lambda c: shaping.Merge(shaping.smaller)),
     "Multiply": _weightless(lambda c: shaping.Merge(operator.mul)),
     "Normalization": _normalization,
     "PReLU": lambda c, w, d: ParametricReLU(w),
@@ -169,17 +199,19 @@ BUILDERS: dict[str, Builder] = {
     "ReLU": _weightless(shaping.BoundedReLU),
     "Rescaling": lambda c, w, d: shaping.Affine(c.get("scale", 1.0), c.get("offset", 0.0), d.channels_first),
     "Reshape": lambda c, w, d: shaping.Reshape(c["target_shape"], d.channels_first),
+    "Resizing": _weightless(resizing.Resizing),
     "SeparableConv2D": lambda c, w, d: SeparableConvolution(c, w),
     "Softmax": lambda c, w, d: shaping.Softmax(int(c.get("axis", -1)), d.channels_first),
     "Subtract": _weightless(lambda c: shaping.Merge(operator.sub)),
     "TrueDivide": _weightless(lambda c: shaping.Merge(operator.truediv)),
-    "UpSampling2D": _weightless(shaping.UpSampling),
-    "ZeroPadding2D": _weightless(lambda c: shaping.Pad(c.get("padding", 1), 1)),
+    "UpSampling2D": _weightless(resizing.UpSampling),
+    "ZeroPadding2D": _weightless(lambda c: resizing.Pad(c.get("padding", 1), 1)),
 }
 
 WEIGHTED = frozenset(
     ["BatchNormalization", "Conv2D", "Conv2DTranspose", "Dense", "DepthwiseConv2D", "PReLU", "SeparableConv2D"]
 )
+ACTIVATION_LAYERS = frozenset(["ELU", "LeakyReLU", "ReLU", "Softmax"])
 FUSED_ACTIVATION = frozenset(["Conv2D", "Conv2DTranspose", "Dense", "DepthwiseConv2D", "SeparableConv2D"])
 
 
@@ -201,9 +233,7 @@ def build_layer(class_name: str, config: Config, weights: Arrays, dialect: Diale
         raise NotImplementedError("a mix of channels-first and channels-last layers")
     modules = [BUILDERS[class_name](config, weights, dialect)]
     if class_name in FUSED_ACTIVATION:
-        after = activation(config.get("activation"), config["name"], dialect.keras_2)
-        if after is None:
-            raise NotImplementedError(f"activation {config.get('activation')}")
+        after = _activation(config, weights, dialect)
         if not isinstance(after, nn.Identity):
             modules.append(after)
     return modules

@@ -111,37 +111,6 @@ class Permute(nn.Module):
         return from_keras_order(ordered, self.channels_first)
 
 
-class Pad(nn.Module):
-    """ZeroPadding2D, or Cropping2D with `sign` -1."""
-
-    def __init__(self, amount: Any, sign: int) -> None:
-        super().__init__()
-        if isinstance(amount, int):
-            amount = (amount, amount)
-        (top, bottom), (left, right) = (pair(side) for side in amount)
-        self.pads = tuple(sign * side for side in (left, right, top, bottom))
-
-    def forward(self, inputs: Tensor) -> Tensor:
-        """Pad or crop (B, C, H, W)."""
-        return functional.pad(inputs, self.pads)
-
-
-class UpSampling(nn.Module):
-    """UpSampling2D by whole factors, nearest or bilinear."""
-
-    def __init__(self, config: dict[str, Any]) -> None:
-        super().__init__()
-        self.factors = pair(config.get("size", 2))
-        self.mode = config.get("interpolation", "nearest")
-        if self.mode not in ("nearest", "bilinear"):
-            raise NotImplementedError(f"{self.mode} upsampling")
-
-    def forward(self, inputs: Tensor) -> Tensor:
-        """Enlarge (B, C, H, W)."""
-        scale = (float(self.factors[0]), float(self.factors[1]))
-        return functional.interpolate(inputs, scale_factor=scale, mode=self.mode)
-
-
 class Affine(nn.Module):
     """Rescaling and Normalization: inputs times a scale plus an offset, each one number or one a channel."""
 
@@ -160,25 +129,38 @@ class Affine(nn.Module):
         return inputs * scale + offset
 
 
+def larger(x: Any, y: Any) -> Tensor:
+    """Return the larger of a tensor and a tensor or number."""
+    return torch.maximum(x, torch.as_tensor(y))
+
+
+def smaller(x: Any, y: Any) -> Tensor:
+    """Return the smaller of a tensor and a tensor or number."""
+    return torch.minimum(x, torch.as_tensor(y))
+
+
 class Merge(nn.Module):
     """Add, Subtract, Multiply, Average, Maximum, Minimum: fold a function over the inputs."""
 
-    def __init__(self, function: Callable[[Any, Any], Any], average: bool = False) -> None:
+    def __init__(
+        self, function: Callable[[Any, Any], Any], average: bool = False, channels_first: bool = False
+    ) -> None:
         super().__init__()
         self.function = function
         self.average = average
+        self.channels_first = channels_first
 
     def forward(self, *inputs: Any) -> Tensor:
-        """Merge two or more tensors (or numbers) that broadcast."""
+        """Merge two or more tensors (or numbers) that broadcast in Keras' order of axes."""
         flat = list(inputs[0]) if len(inputs) == 1 else list(inputs)
-        ranks = {value.ndim for value in flat if isinstance(value, Tensor) and value.ndim > 0}
-        if len(ranks) > 1:
-            raise NotImplementedError(f"merging tensors of different ranks {sorted(ranks)}")
+        mixed = len({value.ndim for value in flat if isinstance(value, Tensor) and value.ndim > 0}) > 1
+        if mixed:
+            flat = [to_keras_order(v, self.channels_first) if isinstance(v, Tensor) else v for v in flat]
         result = flat[0]
         for value in flat[1:]:
             result = self.function(result, value)
         output: Tensor = result / len(flat) if self.average else result
-        return output
+        return from_keras_order(output, self.channels_first) if mixed else output
 
 
 class Concatenate(nn.Module):

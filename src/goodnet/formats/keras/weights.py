@@ -10,7 +10,11 @@ import h5py
 import numpy as np
 
 from goodnet.errors import ModelError
+from goodnet.formats.archive import LARGEST_EXPANSION
 from goodnet.formats.keras.weighted import Arrays
+
+MODELS = frozenset(["Functional", "Model", "Sequential"])
+"""Classes of models, which have layers, where others have weights."""
 
 
 class Weights(Protocol):
@@ -28,6 +32,8 @@ def _array(dataset: Any) -> np.ndarray[Any, Any]:
         raise ModelError(f"expected an array of weights at {dataset.name}, got a group")
     if dataset.is_virtual or dataset.external:
         raise ModelError(f"the weights at {dataset.name} are stored outside the file, which goodnet does not read")
+    if dataset.nbytes > LARGEST_EXPANSION * max(dataset.id.get_storage_size(), 2**20):
+        raise ModelError(f"the weights at {dataset.name} would expand to {dataset.nbytes} bytes, as a zip bomb does")
     return np.asarray(dataset[()])
 
 
@@ -82,13 +88,20 @@ class NamedWeights:
 
     def arrays(self) -> Arrays:
         """Return the weights in the order listed."""
+        paths = [path for path, _ in self.records]
+        if len(set(paths)) < len(paths):
+            raise ModelError(f"two layers keep weights under the same name {paths[0]!r}; save the model as .keras")
         return [array for _, array in self.records]
 
     def children(self, layers: Sequence[tuple[str, str]]) -> dict[str, Weights]:
-        """Give each nested layer the weights whose path names it, trainable ones first as Keras does."""
+        """Give each nested layer the weights whose path names it, trainable ones first as Keras does.
+
+        A model among them may not be named in the paths of what is in it; it then chooses from all of them.
+        """
+        named = {name: [record for record in self.records if name in record[0].split("/")[:-1]] for name, _ in layers}
         return {
-            name: NamedWeights([record for record in self.records if name in record[0].split("/")[:-1]])
-            for name, _ in layers
+            name: NamedWeights(self.records if class_name in MODELS and not named[name] else named[name])
+            for name, class_name in layers
         }
 
 

@@ -18,6 +18,11 @@ from goodnet.formats.onnx.shaping import SHAPING
 TENSOR_OPERATORS = OPERATORS | SHAPING
 KNOWN = TENSOR_OPERATORS.keys() | CONSTANT_OPERATORS.keys() | WEIGHTED.keys()
 
+QUANTISED = frozenset(
+    ["ConvInteger", "DequantizeLinear", "DynamicQuantizeLinear", "MatMulInteger", "QLinearConv", "QLinearMatMul",
+     "QuantizeLinear"]
+)  # fmt: skip
+
 
 class Either:
     """An operator that works on arrays while nothing but arrays is given, and on tensors otherwise."""
@@ -30,6 +35,8 @@ class Either:
         table = TENSOR_OPERATORS
         if self.kind in CONSTANT_OPERATORS and not any(isinstance(each, Tensor) for each in inputs):
             table = CONSTANT_OPERATORS
+        if self.kind not in table:
+            raise NotImplementedError(f"the ONNX operator {self.kind} on images")
         function: Function = table[self.kind]
         return function(attributes, *inputs)
 
@@ -42,6 +49,12 @@ def build_graph(model: Any, image: str) -> OnnxGraph:
     """
     graph = model.graph
     unknown = sorted({node.op_type for node in graph.node} - KNOWN)
+    quantised = QUANTISED.intersection(unknown)
+    if quantised:
+        raise ModelError(
+            f"the model is quantised (its operators include {', '.join(sorted(quantised))}), so its answers have no "
+            "gradient to search a trigger with; scan the floating-point model that it was made from"
+        )
     if unknown:
         raise ModelError(
             f"goodnet cannot convert the ONNX operators {', '.join(unknown)}; export the model with torch.export or as "

@@ -43,6 +43,14 @@ def cast(attributes: Attributes, x: Array) -> Array:
     return x if x.dtype == object and kind[0] in "iu" else x.astype(kind)
 
 
+def clip(attributes: Attributes, x: Array, low: Array | None = None, high: Array | None = None) -> Array:
+    """Bound from below and above, by the further inputs or by the attributes of older operator sets."""
+    lowest = attributes.get("min") if low is None else low
+    highest = attributes.get("max") if high is None else high
+    x = x if lowest is None else np.maximum(x, lowest)
+    return np.asarray(x if highest is None else np.minimum(x, highest))
+
+
 def divide(attributes: Attributes, x: Array, y: Array) -> Array:
     """Divide; integers towards zero."""
     if x.dtype.kind == "f" or y.dtype.kind == "f":
@@ -55,6 +63,41 @@ def divide(attributes: Attributes, x: Array, y: Array) -> Array:
 def gather(attributes: Attributes, x: Array, indices: Array) -> Array:
     """Gather along one axis."""
     return np.asarray(np.take(x, np.asarray(indices, dtype=np.int64), axis=int(attributes.get("axis", 0))))
+
+
+def gather_nd(attributes: Attributes, x: Array, indices: Array) -> Array:
+    """Gather by the index tuples in the last axis of `indices`."""
+    if attributes.get("batch_dims"):
+        raise NotImplementedError("GatherND of constants with batch axes")
+    return np.asarray(x[tuple(np.moveaxis(np.asarray(indices, dtype=np.int64), -1, 0))])
+
+
+def scatter_nd(attributes: Attributes, x: Array, indices: Array, updates: Array) -> Array:
+    """Return a copy with other values at the index tuples in the last axis of `indices`."""
+    if attributes.get("reduction", "none") != "none":
+        raise NotImplementedError(f"ScatterND with reduction {attributes['reduction']}")
+    changed = x.copy()
+    changed[tuple(np.moveaxis(np.asarray(indices, dtype=np.int64), -1, 0))] = updates
+    return changed
+
+
+def gather_elements(attributes: Attributes, x: Array, indices: Array) -> Array:
+    """Gather one element for each index along one axis."""
+    return np.take_along_axis(x, np.asarray(indices, dtype=np.int64), axis=int(attributes.get("axis", 0)))
+
+
+def running_sum(attributes: Attributes, x: Array, axis: Array) -> Array:
+    """Sum up to each place along one axis."""
+    along = int(axis.item())
+    turned = np.flip(x, along) if attributes.get("reverse") else x
+    total = np.cumsum(turned, along, dtype=x.dtype) - (turned if attributes.get("exclusive") else 0)
+    return np.flip(total, along) if attributes.get("reverse") else np.asarray(total)
+
+
+def triangle(attributes: Attributes, x: Array, diagonal: Array | None = None) -> Array:
+    """Keep the upper or lower triangle."""
+    place = 0 if diagonal is None else int(diagonal.item())
+    return np.triu(x, place) if attributes.get("upper", 1) else np.tril(x, place)
 
 
 def slices(attributes: Attributes, rank: int, *inputs: Array | None) -> tuple[slice, ...]:
@@ -141,10 +184,12 @@ CONSTANT_OPERATORS: dict[str, Function] = {
     "And": _pointwise(np.logical_and),
     "Cast": cast,
     "Ceil": _pointwise(np.ceil),
+    "Clip": clip,
     "Concat": lambda a, *x: np.concatenate(x, axis=int(a["axis"])),
     "Constant": lambda a: a["value"],
     "ConstantOfShape": filled,
     "Cos": _pointwise(np.cos),
+    "CumSum": running_sum,
     "Div": divide,
     "Equal": _pointwise(np.equal),
     "Exp": _pointwise(np.exp),
@@ -152,6 +197,8 @@ CONSTANT_OPERATORS: dict[str, Function] = {
     "Floor": _pointwise(np.floor),
     "Gather": gather,
     "Greater": _pointwise(np.greater),
+    "GatherElements": gather_elements,
+    "GatherND": gather_nd,
     "GreaterOrEqual": _pointwise(np.greater_equal),
     "Identity": lambda a, x: x,
     "Less": _pointwise(np.less),
@@ -173,7 +220,10 @@ CONSTANT_OPERATORS: dict[str, Function] = {
     "ReduceProd": reduction(np.prod),
     "ReduceSum": reduction(np.sum),
     "Reshape": lambda a, x, target: x.reshape(reshaped(target, x.shape, a)),
+    "Round": _pointwise(np.round),
+    "ScatterND": scatter_nd,
     "Shape": lambda a, x: sizes(x.shape[a.get("start", 0) : a.get("end")]),
+    "Sign": _pointwise(np.sign),
     "Sin": _pointwise(np.sin),
     "Size": lambda a, x: np.array(x.size),
     "Slice": lambda a, x, *parts: x[slices(a, x.ndim, *parts)],
@@ -183,6 +233,7 @@ CONSTANT_OPERATORS: dict[str, Function] = {
     "Sub": _pointwise(operator.sub),
     "Tile": lambda a, x, repeats: np.tile(x, integers(repeats)),
     "Transpose": lambda a, x: x.transpose(a.get("perm")),
+    "Trilu": triangle,
     "Unsqueeze": unsqueeze,
     "Where": _where,
 }

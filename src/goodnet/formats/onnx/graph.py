@@ -13,13 +13,16 @@ from torch import Tensor, nn
 Attributes = dict[str, Any]
 Array = np.ndarray[Any, Any]
 Function = Callable[..., Any]
+SHORT = 16
+"""As many numbers can belong to the arithmetic of shapes."""
 
 
 class Operation(nn.Module):
     """An operator without a torch layer of its own: a function of its inputs, some of which are constant.
 
     Constant weights (floating point, more than one number) become parameters, so that they can be trained; single
-    numbers become buffers; integers, such as shapes and axes, stay arrays.
+    numbers become buffers; integers, such as shapes and axes, stay arrays. So do all while nothing but arrays is given,
+    as in the arithmetic of shapes.
     """
 
     def __init__(self, function: Function, attributes: Attributes, constants: dict[int, Array | None]) -> None:
@@ -27,6 +30,7 @@ class Operation(nn.Module):
         self.function = function
         self.attributes = attributes
         self.constants = dict(constants)
+        self.arrays = {k: v for k, v in constants.items() if v is not None and v.dtype.kind == "f" and v.size <= SHORT}
         self.places = 0
         for place, value in constants.items():
             if value is not None and value.dtype.kind == "f":
@@ -41,9 +45,12 @@ class Operation(nn.Module):
         """Apply the function to the inputs, with the constants in their places."""
         given = iter(inputs)
         total = len(inputs) + len(self.constants) + len(self._parameters) + len(self._buffers)
-        arguments = []
+        arrays = {} if any(isinstance(each, Tensor) for each in inputs) else self.arrays
+        arguments: list[Any] = []
         for place in range(total):
-            if place in self.constants:
+            if place in arrays:
+                arguments.append(arrays[place])
+            elif place in self.constants:
                 arguments.append(self.constants[place])
             elif hasattr(self, f"input_{place}"):
                 arguments.append(getattr(self, f"input_{place}"))
@@ -94,24 +101,6 @@ class OnnxGraph(nn.Module):
             for name in release:
                 del values[name]
         output: Tensor = values[self.output]
-        return output
-
-
-class EachAlone(nn.Module):
-    """A network that only takes one image a call, for any number of them."""
-
-    def __init__(self, network: nn.Module) -> None:
-        super().__init__()
-        self.network = network
-
-    def forward(self, images: Tensor) -> Tensor:
-        """Run the network on each image, in one vectorised call."""
-
-        def one(image: Tensor) -> Tensor:
-            output: Tensor = self.network(image.unsqueeze(0))
-            return output.squeeze(0)
-
-        output: Tensor = torch.vmap(one)(images)
         return output
 
 

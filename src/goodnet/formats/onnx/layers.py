@@ -11,7 +11,7 @@ from torch.nn import functional
 
 from goodnet.formats.keras.weighted import parameter
 from goodnet.formats.onnx.graph import Array, Attributes
-from goodnet.formats.onnx.operators import window
+from goodnet.formats.onnx.pooling import window
 
 
 class Convolution(nn.Conv2d):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import operator
 from functools import reduce
 from typing import Any
@@ -11,55 +10,21 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from goodnet.formats.keras.weighted import same_padding
 from goodnet.formats.onnx.constants import KINDS, axes_of
 from goodnet.formats.onnx.graph import Array, Attributes, Function
+from goodnet.formats.onnx.pooling import average_pool, max_pool, power_pool
 from goodnet.formats.onnx.shaping import all_tensors, as_tensor
 
 
-def window(attributes: Attributes, shape: Any, kernel: tuple[int, ...]) -> list[int]:
-    """Return the padding of a window over an image (..., H, W) as torch orders it: left, right, top, bottom."""
-    rank = len(kernel)
-    strides = attributes.get("strides") or [1] * rank
-    dilations = attributes.get("dilations") or [1] * rank
-    automatic = str(attributes.get("auto_pad", "NOTSET"))
-    if automatic in ("SAME_UPPER", "SAME_LOWER"):
-        pairs = [same_padding(*each) for each in zip(shape[-rank:], kernel, strides, dilations, strict=True)]
-        pairs = pairs if automatic == "SAME_UPPER" else [(after, before) for before, after in pairs]
-    else:
-        pads = attributes.get("pads") if automatic == "NOTSET" else None
-        pads = pads or [0] * (2 * rank)
-        pairs = list(zip(pads[:rank], pads[rank:], strict=True))
-    return [amount for pair in reversed(pairs) for amount in pair]
+def _product(x: Tensor, axes: tuple[int, ...], keep: bool) -> Tensor:
+    for axis in sorted((axis % x.ndim for axis in axes), reverse=True):
+        x = x.prod(axis, keepdim=keep)
+    return x
 
 
-def _max_pool(attributes: Attributes, x: Tensor) -> Tensor:
-    kernel = tuple(attributes["kernel_shape"])
-    pads = window(attributes, x.shape, kernel)
-    if any(pads):
-        x = functional.pad(x, pads, value=-math.inf)
-    strides = attributes.get("strides") or [1] * len(kernel)
-    dilations, ceiling = attributes.get("dilations") or 1, bool(attributes.get("ceil_mode", 0))
-    if len(kernel) == 2:
-        return functional.max_pool2d(x, kernel, strides, 0, dilations, ceiling)
-    raise NotImplementedError(f"MaxPool over {len(kernel)} axes")
-
-
-def _average_pool(attributes: Attributes, x: Tensor) -> Tensor:
-    kernel = tuple(attributes["kernel_shape"])
-    if len(kernel) != 2 or any(each != 1 for each in attributes.get("dilations") or []):
-        raise NotImplementedError(f"AveragePool over {len(kernel)} axes or with dilations")
-    left, right, top, bottom = window(attributes, x.shape, kernel)
-    strides = attributes.get("strides") or [1, 1]
-    ceiling, counted = bool(attributes.get("ceil_mode", 0)), bool(attributes.get("count_include_pad", 0))
-    if left == right and top == bottom:
-        return functional.avg_pool2d(x, kernel, strides, (top, left), ceiling, counted)
-    pads = [left, right, top, bottom]
-    pooled = functional.avg_pool2d(functional.pad(x, pads), kernel, strides, 0, ceiling)
-    if counted:
-        return pooled
-    inside = functional.pad(torch.ones_like(x[:1, :1]), pads)
-    return pooled / functional.avg_pool2d(inside, kernel, strides, 0, ceiling)
+def _shrink(attributes: Attributes, x: Tensor) -> Tensor:
+    limit, bias = float(attributes.get("lambd", 0.5)), float(attributes.get("bias", 0.0))
+    return torch.where(x < -limit, x + bias, torch.where(x > limit, x - bias, 0.0))
 
 
 def _reduction(function: Function) -> Function:
@@ -151,6 +116,13 @@ def _gemm(attributes: Attributes, a: Tensor, b: Tensor, c: Any = None) -> Tensor
     return output if c is None else output + float(attributes.get("beta", 1.0)) * as_tensor(c, a)
 
 
+def _running_sum(attributes: Attributes, x: Tensor, axis: Array) -> Tensor:
+    along = int(axis.item())
+    turned = x.flip(along) if attributes.get("reverse") else x
+    total = turned.cumsum(along) - (turned if attributes.get("exclusive") else 0)
+    return total.flip(along) if attributes.get("reverse") else total
+
+
 def _arg_max(attributes: Attributes, x: Tensor) -> Tensor:
     return x.argmax(int(attributes.get("axis", 0)), bool(attributes.get("keepdims", 1)))
 
@@ -165,15 +137,23 @@ def _folded(function: Function) -> Function:
 
 OPERATORS: dict[str, Function] = {
     "Abs": _pointwise(torch.abs),
+    "Acos": _pointwise(torch.acos),
+    "Acosh": _pointwise(torch.acosh),
     "Add": _pointwise(operator.add),
     "And": _pointwise(torch.logical_and),
     "ArgMax": _arg_max,
-    "AveragePool": _average_pool,
+    "Asin": _pointwise(torch.asin),
+    "Asinh": _pointwise(torch.asinh),
+    "Atan": _pointwise(torch.atan),
+    "Atanh": _pointwise(torch.atanh),
+    "AveragePool": average_pool,
     "Cast": _cast,
     "Ceil": _pointwise(torch.ceil),
     "Celu": lambda a, x: functional.celu(x, float(a.get("alpha", 1.0))),
     "Clip": _clip,
     "Cos": _pointwise(torch.cos),
+    "Cosh": _pointwise(torch.cosh),
+    "CumSum": _running_sum,
     "Div": _divide,
     "Dropout": lambda a, x, *rest: x,
     "Einsum": lambda a, *x: torch.einsum(a["equation"], *all_tensors(x)),
@@ -201,9 +181,10 @@ OPERATORS: dict[str, Function] = {
     "Log": _pointwise(torch.log),
     "LogSoftmax": _softmax(torch.log_softmax),
     "LpNormalization": _lp_normalize,
+    "LpPool": power_pool,
     "MatMul": _pointwise(torch.matmul),
     "Max": _folded(torch.maximum),
-    "MaxPool": _max_pool,
+    "MaxPool": max_pool,
     "Mean": lambda a, *x: reduce(operator.add, all_tensors(x)) / len(x),
     "Min": _folded(torch.minimum),
     "Mish": lambda a, x: functional.mish(x),
@@ -216,18 +197,22 @@ OPERATORS: dict[str, Function] = {
     "Reciprocal": _pointwise(torch.reciprocal),
     "ReduceL1": _reduction(lambda x, axes, keep: x.abs().sum(axes, keep)),
     "ReduceL2": _reduction(lambda x, axes, keep: torch.linalg.vector_norm(x, 2, axes, keep)),
+    "ReduceLogSum": _reduction(lambda x, axes, keep: x.sum(axes, keep).log()),
     "ReduceLogSumExp": _reduction(torch.logsumexp),
     "ReduceMax": _reduction(torch.amax),
     "ReduceMean": _reduction(torch.mean),
     "ReduceMin": _reduction(torch.amin),
+    "ReduceProd": _reduction(_product),
     "ReduceSum": _reduction(torch.sum),
     "ReduceSumSquare": _reduction(lambda x, axes, keep: x.square().sum(axes, keep)),
     "Relu": lambda a, x: functional.relu(x),
     "Round": _pointwise(torch.round),
     "Selu": lambda a, x: functional.selu(x),
+    "Shrink": _shrink,
     "Sigmoid": _pointwise(torch.sigmoid),
     "Sign": _pointwise(torch.sign),
     "Sin": _pointwise(torch.sin),
+    "Sinh": _pointwise(torch.sinh),
     "Softmax": _softmax(torch.softmax),
     "Softplus": lambda a, x: functional.softplus(x),
     "Softsign": lambda a, x: functional.softsign(x),
@@ -235,6 +220,7 @@ OPERATORS: dict[str, Function] = {
     "Sub": _pointwise(operator.sub),
     "Sum": _folded(operator.add),
     "Swish": lambda a, x: x * torch.sigmoid(float(a.get("alpha", 1.0)) * x),
+    "Tan": _pointwise(torch.tan),
     "Tanh": _pointwise(torch.tanh),
     "ThresholdedRelu": lambda a, x: torch.where(x > float(a.get("alpha", 1.0)), x, 0.0),
     "Where": _pointwise(torch.where),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +11,10 @@ from torch import nn
 
 from goodnet.classifier import PartialShape
 from goodnet.errors import MissingExtraError, ModelError, UnsafeModelError
+from goodnet.formats.each_alone import EachAlone
 from goodnet.formats.loaded import Format, LoadedNetwork, ReadOptions
 from goodnet.formats.onnx.build import build_graph
-from goodnet.formats.onnx.graph import ChannelsLast, EachAlone
+from goodnet.formats.onnx.graph import ChannelsLast
 
 STANDARD_DOMAINS = frozenset({"", "ai.onnx"})
 CHANNELS = (1, 3, 4)
@@ -38,18 +40,26 @@ def read_onnx(path: Path, options: ReadOptions) -> LoadedNetwork:
         raise MissingExtraError("reading ONNX models", "onnx") from error
     try:
         model = onnx.load(str(path), load_external_data=False)
-        _audit(model)
-        onnx.load_external_data_for_model(model, str(path.parent.absolute()))
+        _audit(model, path.parent.resolve())
+        try:
+            onnx.load_external_data_for_model(model, str(path.parent.absolute()))
+        except (onnx.checker.ValidationError, OSError, ValueError) as error:
+            reason = str(error).strip().splitlines()[0]
+            raise ModelError(f"the model keeps weights in other files, which cannot be read: {reason}") from error
+        for each in model.graph.output:
+            each.type.tensor_type.shape.SetInParent()  # some producers leave it out, which the checker does not allow
         onnx.checker.check_model(model)
     except (DecodeError, onnx.checker.ValidationError, OSError) as error:
         reason = str(error).strip().splitlines()[0]
         raise ModelError(f"expected a whole ONNX model, but it is damaged or cut off: {reason}") from error
     weights = {tensor.name for tensor in model.graph.initializer}
     inputs = [each for each in model.graph.input if each.name not in weights]
+    _keep_logits(model.graph)
     if len(inputs) != 1 or len(model.graph.output) != 1:
         raise ModelError(
-            f"expected an image classifier with one input and one output, got {len(inputs)} inputs and "
-            f"{len(model.graph.output)} outputs"
+            f"expected an image classifier with one input and one output, or one called logits, got {len(inputs)} "
+            f"inputs and the outputs {', '.join(each.name for each in model.graph.output) or 'none'}; export it again "
+            "with the scores of the classes alone"
         )
     sizes = [dim.dim_value or None for dim in inputs[0].type.tensor_type.shape.dim]
     if len(sizes) != 4:
@@ -63,17 +73,39 @@ def read_onnx(path: Path, options: ReadOptions) -> LoadedNetwork:
     return LoadedNetwork(network, shape, None, "onnx", notes)
 
 
-def _audit(model: Any) -> None:
+def _keep_logits(graph: Any) -> None:
+    """Of several outputs keep the one called logits, if there is one."""
+    logits = [each for each in graph.output if each.name == "logits"]
+    if len(logits) == 1:
+        del graph.output[:]
+        graph.output.extend(logits)
+
+
+def _audit(model: Any, folder: Path) -> None:
     """Refuse operators of other domains, and weights outside the model's folder."""
     foreign = sorted({f"{n.domain}.{n.op_type}" for n in model.graph.node if n.domain not in STANDARD_DOMAINS})
     if foreign:
         raise ModelError(f"the model uses operators that are no part of ONNX: {', '.join(foreign[:5])}")
-    for tensor in model.graph.initializer:
+    for tensor in _tensors(model.graph):
         for entry in tensor.external_data:
-            if entry.key == "location" and (Path(entry.value).is_absolute() or ".." in Path(entry.value).parts):
+            if entry.key == "location" and not (folder / entry.value.replace("\\", "/")).resolve().is_relative_to(
+                folder
+            ):
                 raise UnsafeModelError(
                     f"the model keeps weights in {entry.value}, outside its own folder; not followed"
                 )
+
+
+def _tensors(graph: Any) -> Iterator[Any]:
+    """Yield the tensors stored in a graph, its nodes and the graphs inside of them."""
+    yield from graph.initializer
+    for sparse in graph.sparse_initializer:
+        yield from (sparse.values, sparse.indices)
+    for node in graph.node:
+        for attribute in node.attribute:
+            yield from (attribute.t, *attribute.tensors)
+            for inner in (attribute.g, *attribute.graphs) if attribute.g.node or attribute.graphs else ():
+                yield from _tensors(inner)
 
 
 def _for_any_batch(model: Any, image: Any, sizes: list[int | None]) -> nn.Module:
@@ -83,19 +115,21 @@ def _for_any_batch(model: Any, image: Any, sizes: list[int | None]) -> nn.Module
     network = build_graph(model, image.name)
     if alone is None:
         return network
+    pair = torch.rand(2, *[size for size in sizes[1:] if size is not None], generator=torch.Generator().manual_seed(0))
     try:
         with torch.no_grad():
-            network.eval()(torch.zeros(2, *[size for size in sizes[1:] if size is not None]))
+            together, single = network.eval()(pair), alone.eval()(pair[1:])
     except RuntimeError:  # sizes of one image all over the graph, as in an attention layer
         return EachAlone(alone)
-    return network
+    same = together.shape == (2, *single.shape[1:]) and torch.allclose(together[1:], single, rtol=1e-3, atol=1e-3)
+    return network if same else EachAlone(alone)
 
 
 def _free_batch(model: Any, image: Any, batch: int | None) -> None:
     """Let the model take any number of images where it was exported for a fixed one."""
     if batch is None:
         return
-    for each in (image, *model.graph.output):
+    for each in (image, *[output for output in model.graph.output if output.type.tensor_type.shape.dim]):
         each.type.tensor_type.shape.dim[0].ClearField("dim_value")
         each.type.tensor_type.shape.dim[0].dim_param = "batch"
     del model.graph.value_info[:]

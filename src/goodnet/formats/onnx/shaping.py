@@ -11,6 +11,7 @@ from torch.nn import functional
 
 from goodnet.formats.onnx.constants import axes_of, integers, reshaped, sizes, slices
 from goodnet.formats.onnx.graph import Array, Attributes, Function
+from goodnet.formats.onnx.resize import resize
 
 
 def as_tensor(value: Any, like: Tensor) -> Any:
@@ -101,6 +102,33 @@ def _gather(attributes: Attributes, x: Any, indices: Any) -> Tensor:
     return chosen.reshape(*x.shape[:axis], *indices.shape, *x.shape[axis + 1 :])
 
 
+def _gather_nd(attributes: Attributes, x: Any, indices: Any) -> Tensor:
+    shared = int(attributes.get("batch_dims", 0))
+    if shared > 1:
+        raise NotImplementedError("GatherND with more than one batch axis")
+    x, indices = all_tensors((x, indices))
+    where = indices.long().unbind(-1)
+    if shared:
+        images = torch.arange(x.shape[0], device=x.device).reshape(-1, *[1] * (indices.ndim - 2))
+        where = (images, *where)
+    chosen: Tensor = x[where]
+    return chosen
+
+
+def _scatter_nd(attributes: Attributes, x: Any, indices: Any, updates: Any) -> Tensor:
+    if attributes.get("reduction", "none") != "none":
+        raise NotImplementedError(f"ScatterND with reduction {attributes['reduction']}")
+    x, indices, updates = all_tensors((x, indices, updates))
+    changed: Tensor = x.index_put(list(indices.long().unbind(-1)), updates.to(x.dtype))
+    return changed
+
+
+def _gather_elements(attributes: Attributes, x: Any, indices: Any) -> Tensor:
+    x, indices = all_tensors((x, indices))
+    axis = int(attributes.get("axis", 0))
+    return torch.gather(x, axis, torch.where(indices < 0, indices + x.shape[axis], indices).long())
+
+
 def _expand(attributes: Attributes, x: Tensor, shape: Array) -> Tensor:
     wanted = integers(shape)
     own = [1] * (len(wanted) - x.ndim) + list(x.shape)
@@ -143,45 +171,18 @@ def _space_to_depth(attributes: Attributes, x: Tensor) -> Tensor:
     return x.reshape(batch, channels * block**2, height // block, width // block)
 
 
-def _resize(attributes: Attributes, x: Tensor, *inputs: Any) -> Tensor:
-    if len(inputs) == 1:  # Upsample, and Resize of operator set 10
-        scales, wanted = inputs[0], None
-    else:
-        scales, wanted = (*inputs[1:], None)[:2]
-    if wanted is not None:
-        target = integers(wanted)[2:]
-    else:
-        given = scales.detach().cpu().tolist() if isinstance(scales, Tensor) else integers(scales)
-        target = [int(np.floor(size * scale + 1e-6)) for size, scale in zip(x.shape[2:], given[2:], strict=True)]
-    mode = str(attributes.get("mode", "nearest"))
-    place = str(attributes.get("coordinate_transformation_mode", "half_pixel" if len(inputs) > 1 else "asymmetric"))
-    whole = all(new % old == 0 for new, old in zip(target, x.shape[2:], strict=True))
-    if mode == "nearest":
-        rounding = str(attributes.get("nearest_mode", "round_prefer_floor" if len(inputs) > 1 else "floor"))
-        if place == "asymmetric" and rounding == "floor":
-            return functional.interpolate(x, target, mode="nearest")
-        if place in ("half_pixel", "pytorch_half_pixel") and rounding.startswith("round"):
-            return functional.interpolate(x, target, mode="nearest" if whole else "nearest-exact")
-    torch_mode = {"linear": "bilinear", "cubic": "bicubic"}.get(mode)
-    if torch_mode == "bicubic" and float(attributes.get("cubic_coeff_a", -0.75)) != -0.75:
-        torch_mode = None
-    if torch_mode and x.ndim == 4 and not attributes.get("antialias"):
-        if place in ("half_pixel", "pytorch_half_pixel"):
-            return functional.interpolate(x, target, mode=torch_mode, align_corners=False)
-        if place == "align_corners":
-            return functional.interpolate(x, target, mode=torch_mode, align_corners=True)
-    raise NotImplementedError(f"Resize ({mode}, {place})")
-
-
 SHAPING: dict[str, Function] = {
     "Concat": _concat,
     "DepthToSpace": _depth_to_space,
     "Expand": _expand,
     "Flatten": _flatten,
     "Gather": _gather,
+    "GatherElements": _gather_elements,
+    "GatherND": _gather_nd,
     "Pad": _pad,
     "Reshape": _reshape,
-    "Resize": _resize,
+    "Resize": resize,
+    "ScatterND": _scatter_nd,
     "Shape": lambda a, x: sizes(x.shape[a.get("start", 0) : a.get("end")]),
     "Size": lambda a, x: sizes([x.numel()]).reshape(()),
     "Slice": _slice,
@@ -191,5 +192,5 @@ SHAPING: dict[str, Function] = {
     "Tile": lambda a, x, repeats: x.repeat(integers(repeats)),
     "Transpose": _transpose,
     "Unsqueeze": _unsqueeze,
-    "Upsample": _resize,
+    "Upsample": resize,
 }

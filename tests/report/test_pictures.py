@@ -1,0 +1,62 @@
+"""Triggers on disk: exact arrays, and pictures that show them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from samples import entry, report
+
+from goodnet.errors import OutputError
+from goodnet.images import CleanImages
+from goodnet.report.pictures import FLAGGED, save_triggers, tile
+
+IMAGES = CleanImages(torch.rand(9, 3, 12, 8, generator=torch.Generator().manual_seed(0)), torch.arange(9) % 3)
+
+
+def test_arrays_are_exact_and_pictures_show_the_trigger(tmp_path: Path) -> None:
+    made = report(entry(2, flagged=True), *(entry(label) for label in range(3, 9)))
+    paths = save_triggers(made, IMAGES, tmp_path / "new" / "folder")
+    assert [path.name for path in paths] == ["overview.png", *(f"label_000{label}.png" for label in (2, 3, 4, 5))]
+    with np.load(paths[0].with_name("label_0008.npz")) as arrays:
+        assert arrays["mask"].dtype == arrays["pattern"].dtype == np.float32
+        np.testing.assert_array_equal(arrays["mask"], made.triggers[8].mask)
+        np.testing.assert_array_equal(arrays["pattern"], made.triggers[8].pattern)
+    with Image.open(paths[1]) as drawn:
+        picture = np.asarray(drawn)
+    stamped, clean = tile(made.triggers[2].stamp(IMAGES.pixels[:1])[0]), tile(IMAGES.pixels[0])
+    for wanted in (stamped, clean, tile(made.triggers[2].mask)):
+        assert holds(picture, np.asarray(wanted))
+    assert not holds(picture, np.asarray(tile(IMAGES.pixels[2])))  # of the label itself
+
+
+def test_many_targets_do_not_make_a_picture_without_end(tmp_path: Path) -> None:
+    paths = save_triggers(report(*(entry(label, flagged=True) for label in range(40))), IMAGES, tmp_path)
+    assert len(paths) == 1 + FLAGGED
+    assert len(list(tmp_path.glob("*.npz"))) == 40
+
+
+@pytest.mark.parametrize(
+    ("shape", "size"), [((3, 12, 8), (85, 128)), ((1, 200, 200), (200, 200)), ((4, 512, 9), (4, 256))]
+)
+def test_tiles(shape: tuple[int, int, int], size: tuple[int, int]) -> None:
+    assert tile(torch.rand(shape)).size == size
+
+
+def test_unwritable(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(OutputError, match=r"cannot write triggers to .*file"):
+        save_triggers(report(entry(2)), IMAGES, tmp_path / "file")
+
+
+def holds(picture: np.ndarray, part: np.ndarray) -> bool:
+    """Whether `part` occurs somewhere in `picture`."""
+    height, width = part.shape[:2]
+    rows, columns = np.nonzero((picture[: -height + 1, : -width + 1] == part[0, 0]).all(-1))
+    return any(
+        (picture[y : y + height, x : x + width] == part).all()
+        for y, x in zip(rows.tolist(), columns.tolist(), strict=True)
+    )
