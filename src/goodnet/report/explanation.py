@@ -5,7 +5,7 @@ from __future__ import annotations
 from PIL import Image, ImageDraw
 
 from goodnet.explain import Explanation
-from goodnet.report.pictures import GAP, TILE, tile
+from goodnet.report.pictures import GAP, tile
 
 
 def draw(explanation: Explanation) -> Image.Image:
@@ -15,7 +15,7 @@ def draw(explanation: Explanation) -> Image.Image:
     plain, shown = tile(pixels), tile(lit)
     if explanation.box is not None:
         top, left, height, width = explanation.box
-        scale = TILE / max(pixels.shape[1:])
+        scale = plain.width / pixels.shape[2]
         frame = [round(each * scale) for each in (left, top, left + width, top + height)]
         ImageDraw.Draw(shown).rectangle([frame[0], frame[1], frame[2] - 1, frame[3] - 1], outline=(255, 0, 0), width=2)
     canvas = Image.new("RGB", (plain.width + shown.width + 3 * GAP, plain.height + 2 * GAP), "white")

@@ -10,7 +10,7 @@ from PIL import Image, ImageDraw
 from goodnet.errors import OutputError
 from goodnet.goodnet import GoodNet
 from goodnet.images import CleanImages
-from goodnet.report.pictures import EXAMPLES, GAP, TILE, stacked, tile
+from goodnet.report.pictures import EXAMPLES, GAP, stacked, tile
 from goodnet.triggers import Trigger
 
 CAPTION = 16
@@ -42,7 +42,7 @@ def save_repair_pictures(good: GoodNet, images: CleanImages, folder: str | Path)
         folder.mkdir(parents=True, exist_ok=True)
         paths = [folder / "before_after.png"]
         rows = [_before_after(good, snapshots[-1][1], images) for snapshots in emergence.values()]
-        stacked(rows).save(paths[0])
+        stacked("Before and after the repair", rows).save(paths[0])
         for label, snapshots in emergence.items():
             paths.append(folder / f"emergence_{label:04d}.png")
             _emergence(snapshots).save(paths[-1])
@@ -77,12 +77,13 @@ def _emergence(snapshots: Sequence[tuple[int, Trigger]]) -> Image.Image:
 
 def _row(title: str, columns: Sequence[Sequence[Image.Image]], captions: Sequence[str]) -> Image.Image:
     """Return columns of tiles side by side, a caption above each."""
+    wide = max((each.width for column in columns for each in column), default=0)
     tall = max((sum(each.height + GAP for each in column) for column in columns), default=0)
-    canvas = Image.new("RGB", (GAP + len(columns) * (TILE + GAP), 2 * CAPTION + 2 * GAP + tall), "white")
+    canvas = Image.new("RGB", (GAP + len(columns) * (wide + GAP), 2 * CAPTION + 2 * GAP + tall), "white")
     draw = ImageDraw.Draw(canvas)
     draw.text((GAP, 4), title, fill="black")
     for number, (column, caption) in enumerate(zip(columns, captions, strict=True)):
-        left, top = GAP + number * (TILE + GAP), 2 * CAPTION + GAP
+        left, top = GAP + number * (wide + GAP), 2 * CAPTION + GAP
         draw.text((left, CAPTION + 4), caption, fill="black")
         for each in column:
             canvas.paste(each, (left, top))
