@@ -98,9 +98,6 @@ class _Unlearning:
         self.optimizer = torch.optim.SGD(self.weights, lr=config.learning_rate, momentum=0.9, nesterov=True)
         with torch.no_grad():
             self.scale = spread(self._call(self.old, task.images.pixels[:512])) / 5
-        self.places = places(self.family.triggers(self.first, self.targets.tolist()), config.largest_cover).to(
-            self.device
-        )
         self.victims = [(task.images.labels != label).nonzero().flatten() for label in self.targets.tolist()]
 
     def run(self) -> nn.Module:
