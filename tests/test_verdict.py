@@ -7,7 +7,7 @@ from goodnet.verdict import decide, shipped_calibration
 
 
 def label(number: int, index: float, ratio: float, transfer: float = 0.1, total: int = 43) -> Statistics:
-    return Statistics(number, index, ratio, index / 2, 1.0, 1.0, transfer, luck(total))
+    return Statistics(number, index, ratio, ratio, index / 2, 1.0, 1.0, transfer, luck(total))
 
 
 USUAL = [label(k, 0.05 * k - 1, 1.0) for k in range(1, 40)]
@@ -40,10 +40,10 @@ def test_labels_that_could_not_be_searched_make_a_clean_verdict_inconclusive() -
 
 
 def test_too_few_labels_to_compare_are_inconclusive() -> None:
-    few = [Statistics(k, 0.0, 1.0, 0.0, 0.0, 0.0, 0.0, luck(2)) for k in range(2)]
+    few = [Statistics(k, 0.0, 1.0, 1.0, 0.0, 0.0, 0.0, 0.0, luck(2)) for k in range(2)]
     assert decide(few, [], shipped_calibration()).verdict == "inconclusive"
 
 
-@pytest.mark.parametrize("feature", ["ratio", "size", "noise", "blank", "transfer"])
+@pytest.mark.parametrize("feature", ["ratio", "universal", "size", "noise", "blank", "transfer"])
 def test_no_evidence_counts_for_innocence_the_more_there_is_of_it(feature: str) -> None:
     assert shipped_calibration().weights.get(feature, 0.0) >= 0

@@ -37,7 +37,7 @@ class Budget:
     full: InversionConfig = field(default_factory=InversionConfig)
     rows: int = 40
     most_starts: int = 4
-    after_screening: InversionConfig = field(default_factory=lambda: InversionConfig(steps=400))
+    after_screening: InversionConfig = field(default_factory=lambda: InversionConfig(steps=360))
     best_on_clean: int = 24
     best_on_noise: int = 32
     control: int = 48

@@ -96,7 +96,7 @@ def search(
             engine.cost.add(finished.cost)
         facts = finished.facts[label]
         trigger = Trigger(label, finished.tensors[label]["mask"], finished.tensors[label]["pattern"])
-        found.append(Found(label, trigger, facts["size"], facts["asr"], NO_TRANSFER))
+        found.append(Found(label, trigger, facts["size"], facts["size"], facts["asr"], NO_TRANSFER))
         progress.update("classic", len(found), len(labels), engine.cost)
     return found
 

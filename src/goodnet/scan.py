@@ -172,6 +172,7 @@ def _labels(
                 label=each.label,
                 anomaly_index=about.size_index,
                 size_ratio=about.ratio,
+                universal_ratio=about.universal_ratio,
                 classic_index=about.classic_index,
                 noise_index=about.noise_index,
                 blank_index=about.blank_index,
@@ -184,7 +185,7 @@ def _labels(
                 status=_status(each),
             )
         )
-    entries += [LabelReport(label, 0, 0, 0, 0, 0, 0, None, 0, 0, False, "patch", "skipped") for label in skipped]
+    entries += [LabelReport(label, 0, 0, 0, 0, 0, 0, 0, None, 0, 0, False, "patch", "skipped") for label in skipped]
     order = {"screened": 1, "failed": 2, "skipped": 3}
     return tuple(
         sorted(entries, key=lambda e: (not e.flagged, order.get(e.status, 0), -e.score, -e.anomaly_index, e.label))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -22,9 +23,11 @@ RATE = 0.5
 """The ASR at which the sizes of all labels are compared. At one half, the few images that resist a trigger longest
 do not decide its size, which is what makes sizes at .9 scatter."""
 
-RATE_ON_SAME_IMAGES = 0.9
-"""The same where there are too few images to measure on others: there a trigger reaches nearly all it was searched on,
-and half of eight images would be four."""
+UNIVERSAL_RATE = 0.9
+"""The ASR at which they are compared once more. A planted trigger works on nearly everything, so it hardly grows from
+one to the other; what is reversed for a label without a backdoor does. Where there are too few images to measure on
+others, sizes are compared at this rate alone: there a trigger reaches nearly all it was searched on, and half of eight
+images would be four."""
 
 HELD_OUT = 64
 """Images, at most, that a label's ASR is measured on."""
@@ -37,9 +40,9 @@ class Found:
     Attributes:
         label: the target label.
         trigger: the reversed trigger; None for a label that was only screened.
-        size: the trigger's size when made just strong enough for an ASR of `RATE`, or
-            `RATE_ON_SAME_IMAGES`; infinite where no strength
-            reaches that, NaN where the search failed; as the search left it for a label that was only screened.
+        size: the trigger's size when made just strong enough for an ASR of `RATE`; infinite where no strength reaches
+            that, NaN where the search failed; as the search left it for a label that was only screened.
+        universal_size: the same for an ASR of `UNIVERSAL_RATE`.
         asr: share of clean images of other classes that the trigger as it is sends to the label, 0..1.
         transfer: how the trigger, as strong as the search left it, does on images: `margin_KIND` in logits,
             `wins_KIND` and `gained_KIND` in 0..1 (see `evidence.transfer.Transfer`), for clean, blank and noise images.
@@ -49,6 +52,7 @@ class Found:
     label: int
     trigger: Trigger | None
     size: float
+    universal_size: float
     asr: float
     transfer: Mapping[str, float]
     control: bool = True
@@ -114,7 +118,7 @@ class Search:
                 finished = Batch(self.engine.cost - before, *_by_label(batch, facts, parameters))
             for label in batch:
                 own = finished.facts[label]
-                found[label] = Found(label, None, own["size"], own["wins_clean"], own, label in control)
+                found[label] = Found(label, None, own["size"], math.inf, own["wins_clean"], own, label in control)
             going_on = control | shortlist(
                 {label: each.transfer["margin_clean"] for label, each in found.items()},
                 {label: each.transfer["margin_noise"] for label, each in found.items()},
@@ -153,23 +157,30 @@ class Search:
             for label in batch:
                 own = finished.facts[label]
                 trigger = Trigger(label, **finished.tensors[label], family=self.family.name)
-                found.append(Found(label, trigger, own["size"], own["asr"], own, label in control))
+                sizes = own["size"], own["universal_size"]
+                found.append(Found(label, trigger, *sizes, own["asr"], own, label in control))
             self.progress.update("search", len(found), len(labels), self.engine.cost)
         return found
 
     def _measure(self, parameters: Parameters, batch: Sequence[int], tries: int) -> tuple[Facts, ByLabel]:
         """Compare triggers at equal ASR, keep the smallest of each label's, and try it on empty images."""
         images = self._held_out(batch)
-        rate = RATE_ON_SAME_IMAGES if self.held_out is self.pool else RATE
+        few = self.held_out is self.pool
         rows, wanted = images.repeat_interleave(tries, 0), self._labels(batch).repeat_interleave(tries)
-        size = size_at_rate(self.engine, self.family, parameters, wanted, rows, rate)
+        size = size_at_rate(self.engine, self.family, parameters, wanted, rows, UNIVERSAL_RATE if few else RATE)
         failed = ~torch.stack([value.flatten(1).isfinite().all(1) for value in parameters.values()]).all(0)
         size = torch.where(failed, torch.nan, size)
         smallest = size.nan_to_num(torch.inf, torch.finfo(size.dtype).max).view(-1, tries).argmin(1)
         best = smallest + tries * torch.arange(len(batch), device=size.device)
         parameters = {name: value[best] for name, value in parameters.items()}
-        asr = transfer(self.engine, self.family, parameters, self._labels(batch), images).wins
-        facts = {"size": size[best].tolist(), "asr": asr.tolist(), **self._transfer(parameters, batch)}
+        labels, size = self._labels(batch), size[best]
+        universal = size if few else size_at_rate(self.engine, self.family, parameters, labels, images, UNIVERSAL_RATE)
+        facts = {
+            "size": size.tolist(),
+            "universal_size": universal.tolist(),
+            "asr": transfer(self.engine, self.family, parameters, labels, images).wins.tolist(),
+            **self._transfer(parameters, batch),
+        }
         triggers = self.family.triggers(parameters, batch)
         stacked = {name: torch.stack([getattr(trigger, name) for trigger in triggers]) for name in ("mask", "pattern")}
         return _by_label(batch, facts, stacked)

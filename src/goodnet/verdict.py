@@ -50,19 +50,24 @@ def shipped_calibration() -> Calibration:
 def features(label: Statistics) -> dict[str, float]:
     """Return the features of a label that the score is computed from.
 
-    Indices count by how far they exceed what the most extreme of as many labels reaches by chance, within 0..5, so
-    that one measure cannot carry the verdict out of sight of the others; the ratio of sizes counts by its logarithm,
-    in units of its usual spread.
+    The index of size counts by how far it exceeds what the most extreme of as many labels reaches by chance. A label
+    that sizes point to is one draw for the other statistics, so their indices count from two deviations on. Each counts
+    within 0..5, so that one measure cannot carry the verdict out of sight of the others. The ratios of sizes count by
+    their logarithms, in units of their usual spread, and not at all below 1.
     """
 
-    def excess(index: float) -> float:
-        return max(0.0, min(5.0, index - label.luck))
+    def excess(index: float, usual: float) -> float:
+        return max(0.0, min(5.0, index - usual))
+
+    def log(ratio: float) -> float:
+        return math.log(max(ratio, 1.0)) / USUAL_SPREAD
 
     return {
-        "ratio": math.log(max(label.ratio, 0.1)) / USUAL_SPREAD,
-        "size": excess(label.size_index),
-        "noise": excess(label.noise_index),
-        "blank": excess(label.blank_index),
+        "ratio": log(label.ratio),
+        "universal": log(label.universal_ratio),
+        "size": excess(label.size_index, label.luck),
+        "noise": excess(label.noise_index, 2.0),
+        "blank": excess(label.blank_index, 2.0),
         "transfer": label.transfer,
     }
 
@@ -118,6 +123,9 @@ def decide(searched: Sequence[Statistics], unusable: Sequence[int], calibration:
 def _why(label: Statistics, score: float) -> str:
     """Return what speaks for and against a label in one line."""
     times = f"{label.ratio:.1f} times smaller" if label.ratio >= 1 else "no smaller"
+    if label.universal_ratio != label.ratio:
+        universal = label.universal_ratio
+        times += f" ({universal:.1f} times where it must work on nearly all images)" if universal > 1 else ""
     return (
         f"label {label.label} (probability {score:.2f}): its trigger is {times} than the median one, anomaly index "
         f"{label.size_index:.1f} (chance alone reaches {label.luck:.1f} among as many labels); on noise its index is "

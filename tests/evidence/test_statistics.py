@@ -40,7 +40,7 @@ def test_a_vanishing_spread_falls_back_to_the_mean_deviation_and_then_to_the_flo
 def found(label: int, size: float, noise: float = 0.0) -> Found:
     numbers = {"margin_noise": noise, "margin_blank": 0.0, "gained_noise": 0.0, "gained_blank": 0.0}
     trigger = Trigger(label, torch.zeros(1, 2, 2), torch.zeros(3, 2, 2))
-    return Found(label, trigger, size, 1.0, numbers)
+    return Found(label, trigger, size, 2 * size, 1.0, numbers)
 
 
 def test_the_label_with_the_small_trigger_stands_out_and_unreached_ones_do_not() -> None:

@@ -29,6 +29,7 @@ class Statistics:
         label: the label.
         size_index: how far the logarithm of its trigger's size lies below the median.
         ratio: the median size over its trigger's size: how many times smaller than usual it is; 0 for an infinite one.
+        universal_ratio: the same for the sizes at which the triggers work on nearly all images.
         classic_index: how far the size itself lies below the median, as in Neural Cleanse.
         noise_index: how far the margin of its trigger on noise images lies above the median.
         blank_index: the same on blank images.
@@ -39,6 +40,7 @@ class Statistics:
     label: int
     size_index: float
     ratio: float
+    universal_ratio: float
     classic_index: float
     noise_index: float
     blank_index: float
@@ -66,12 +68,12 @@ def statistics(found: Sequence[Found]) -> dict[int, Statistics]:
         reference = [each for each in group if each.control or not each.trigger]
         if not group:
             continue
-        sizes = [max(each.size, SMALLEST) for each in group]
-        median = _median([max(each.size, SMALLEST) for each in reference])
+        ratios = _ratios([each.size for each in group], [each.size for each in reference])
+        universal = _ratios([each.universal_size for each in group], [each.universal_size for each in reference])
         with np.errstate(divide="ignore"):
             columns = {
                 "size": _indices(
-                    [-math.log(max(each.size, 1e-6)) for each in group], group, reference, SPREAD_OF_LOG_SIZE
+                    [-math.log(max(each.size, SMALLEST)) for each in group], group, reference, SPREAD_OF_LOG_SIZE
                 ),
                 "classic": _indices([-each.size for each in group], group, reference),
                 "noise": _indices([each.transfer["margin_noise"] for each in group], group, reference),
@@ -81,7 +83,8 @@ def statistics(found: Sequence[Found]) -> dict[int, Statistics]:
             result[each.label] = Statistics(
                 label=each.label,
                 size_index=columns["size"][k],
-                ratio=median / sizes[k] if median and math.isfinite(sizes[k]) else 0.0,
+                ratio=ratios[k],
+                universal_ratio=universal[k],
                 classic_index=columns["classic"][k],
                 noise_index=columns["noise"][k],
                 blank_index=columns["blank"][k],
@@ -91,10 +94,11 @@ def statistics(found: Sequence[Found]) -> dict[int, Statistics]:
     return result
 
 
-def _median(sizes: Sequence[float]) -> float | None:
-    """Return the median of the finite sizes, None where there are too few to tell."""
-    finite = [size for size in sizes if math.isfinite(size)]
-    return float(np.median(finite)) if len(finite) >= FEWEST_REFERENCES else None
+def _ratios(sizes: Sequence[float], reference: Sequence[float]) -> list[float]:
+    """Return the median of the finite reference over each size; 0 for infinite ones, and for all with few to tell."""
+    finite = [max(size, SMALLEST) for size in reference if math.isfinite(size)]
+    median = float(np.median(finite)) if len(finite) >= FEWEST_REFERENCES else 0.0
+    return [median / max(size, SMALLEST) if math.isfinite(size) else 0.0 for size in sizes]
 
 
 def _indices(

@@ -26,6 +26,7 @@ class LabelReport:
         label: the label.
         anomaly_index: how far the logarithm of its trigger's size lies below the median, in 1.4826 x MAD.
         size_ratio: how many times smaller its trigger is than the median one; 0 where there is none.
+        universal_ratio: the same for the sizes at which nine tenths of the images go to the label.
         classic_index: how far the size itself lies below the median, as Neural Cleanse has it.
         noise_index: how far its trigger's margin on noise images lies above the median, in 1.4826 x MAD.
         blank_index: the same on blank images.
@@ -44,6 +45,7 @@ class LabelReport:
     label: int
     anomaly_index: float
     size_ratio: float
+    universal_ratio: float
     classic_index: float
     noise_index: float
     blank_index: float
