@@ -3,26 +3,16 @@
 from __future__ import annotations
 
 import shutil
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
 import torch
 import typer
 
+from goodnet import options, outputs, parse
 from goodnet.classifier import Preprocessing
-from goodnet.cli import (
-    INTERRUPTED,
-    USAGE,
-    app,
-    complain,
-    label_set,
-    messages,
-    numbers,
-    output,
-    pair,
-    require_writable,
-    shape,
-)
+from goodnet.cli import INTERRUPTED, USAGE, app, complain, exit_codes, messages, output
 from goodnet.errors import GoodnetError, OutputError
 from goodnet.export import load_goodnet
 from goodnet.export.files import export_for
@@ -42,10 +32,11 @@ EXIT = {"repaired": 0, "unchanged": 0, "incomplete": 1, "inconclusive": 3}
 
 
 @app.command()
+@exit_codes()
 def repair(
-    model: Annotated[str, typer.Argument(help="Model file: Keras, ONNX, TorchScript, .pt2, or weights with --arch.")],
-    images: Annotated[str, typer.Option(help="Clean images: .npz, HDF5, parquet, a folder, or torchvision:NAME@ROOT.")],
-    out: Annotated[Path, typer.Option("--output", "-o", help="Write the GoodNet to this file: .onnx or .pt2.")],
+    model: options.Model,
+    images: options.Images,
+    out: Annotated[Path, typer.Option("--output", "-o", help="Write the GoodNet to this file: .onnx, .pt2 or .keras.")],
     report: Annotated[
         Path | None, typer.Option(help="Scan report of this model, by scan --json; without, it is scanned first.")
     ] = None,
@@ -56,78 +47,68 @@ def repair(
     triggered: Annotated[
         str | None, typer.Option(help="Images with the real trigger and their true labels, only to measure with.")
     ] = None,
-    json: Annotated[Path | None, typer.Option(help="Write the repair report as JSON to this file.")] = None,
+    json: options.Json = None,
     pictures: Annotated[
         Path | None, typer.Option(help="Draw to this folder: before and after, and how the triggers emerged.")
     ] = None,
     false_positives: Annotated[
         float,
-        typer.Option(min=0, max=0.5, help="Share of clean inputs of flagged labels that may be called backdoored."),
+        typer.Option(min=0, max=0.5, help="Share of a flagged label's clean inputs that may be called backdoored."),
     ] = 0.01,
     rounds: Annotated[int, typer.Option(min=1, help="At most so many rounds of repair.")] = 3,
-    seed: Annotated[int, typer.Option(help="Seed of every random draw.")] = 0,
-    keys: Annotated[
-        str | None, typer.Option(help="Names of the arrays with images and labels, such as train_x,train_y.")
-    ] = None,
-    limit: Annotated[int, typer.Option(min=1, help="Use at most so many of the images.")] = 5000,
-    split: Annotated[str, typer.Option(help="Which part of a data set that comes in several.")] = "train",
-    value_range: Annotated[str | None, typer.Option(help="Values of black and white in the image file.")] = None,
-    no_labels: Annotated[bool, typer.Option("--no-labels", help="Ignore the labels of the images.")] = False,
-    resize: Annotated[bool, typer.Option("--resize", help="Bring the images to the model's size and colours.")] = False,
-    pixel_range: Annotated[str | None, typer.Option(help="Values of black and white that the model wants.")] = None,
-    mean: Annotated[str | None, typer.Option(help="Mean per channel that the model wants taken off.")] = None,
-    std: Annotated[str | None, typer.Option(help="Standard deviation per channel to divide by.")] = None,
-    bgr: Annotated[bool, typer.Option("--bgr", help="The model wants blue before red.")] = False,
-    transposed: Annotated[bool, typer.Option("--transposed", help="The model wants width before height.")] = False,
-    input_shape: Annotated[str | None, typer.Option(help="channels,height,width where the file does not say.")] = None,
-    arch: Annotated[str | None, typer.Option(help="Architecture of a file of weights, such as timm:resnet18.")] = None,
-    num_classes: Annotated[int | None, typer.Option(help="Number of classes where the file does not say.")] = None,
-    device: Annotated[str, typer.Option(help="Where to run: cpu, cuda, cuda:1, ...")] = "cpu",
+    seed: options.Seed = 0,
+    device: options.Device = "cpu",
+    keys: options.Keys = None,
+    limit: options.Limit = 5000,
+    split: options.Split = "train",
+    value_range: options.ValueRange = None,
+    no_labels: options.NoLabels = False,
+    resize: options.Resize = False,
+    pixel_range: options.PixelRange = None,
+    mean: options.Mean = None,
+    std: options.Std = None,
+    bgr: options.Bgr = False,
+    transposed: options.Transposed = False,
+    input_shape: options.InputShape = None,
+    arch: options.Arch = None,
+    num_classes: options.NumClasses = None,
 ) -> None:
     """Remove the backdoor from MODEL. Exit code 0: nothing is left, 1: a backdoor is, 2: error, 3: inconclusive."""
     given = {
-        "pixel_range": pair("--pixel-range", pixel_range),
-        "mean": numbers("--mean", mean),
-        "std": numbers("--std", std),
+        "pixel_range": parse.pair("--pixel-range", pixel_range),
+        "mean": parse.numbers("--mean", mean),
+        "std": parse.deviations("--std", std),
         "bgr": bgr or None,
         "transposed": transposed or None,
     }
     explicit = {name: value for name, value in given.items() if value is not None}
+    wanted, names = parse.labels("--labels", labels), parse.names("--keys", keys)
+    values, stated_shape = parse.pair("--value-range", value_range), parse.shape("--input-shape", input_shape)
     export_for(out)
-    require_writable(out, None)
-    require_writable(json, pictures)
+    for file in filter(None, (out, json)):
+        outputs.require_file(file)
+    if pictures is not None:
+        outputs.require_folder(pictures)
     scanned = None if report is None else read_scan_report(report)
     classifier = load_model(
         model,
         **explicit,  # type: ignore[arg-type]
-        input_shape=shape("--input-shape", input_shape),
+        input_shape=stated_shape,
         arch=arch,
         num_classes=num_classes,
         device=device,
     )
-
-    def read(source: str, at_most: int | None) -> CleanImages:
-        return load_images(
-            source,
-            keys=None if keys is None or at_most is None else tuple(keys.split(",")),
-            limit=at_most,
-            seed=seed,
-            split=split,
-            shape=classifier.input_shape,
-            resize=resize,
-            value_range=pair("--value-range", value_range),
-        )
-
-    clean = read(images, limit)
-    real = None if triggered is None else read(triggered, None)
+    read = partial(load_images, seed=seed, split=split, shape=classifier.input_shape, resize=resize, value_range=values)
+    clean = read(images, keys=names, limit=limit, labels=not no_labels)
+    real = None if triggered is None else read(triggered)
     try:
         with ScanProgress(messages) as progress:
             good = run_repair(
                 classifier,
-                clean.unlabelled() if no_labels else clean,
+                clean,
                 scanned,
                 method=method,
-                labels=label_set("--labels", labels),
+                labels=wanted,
                 triggered=real,
                 seed=seed,
                 explicit=bool(explicit),
@@ -143,11 +124,15 @@ def repair(
     assert done is not None
     show_repair(done, output)
     output.print(f"written to {out}", highlight=False, soft_wrap=True)
+    failed = []
     if json is not None:
-        done.save_json(json)
-    if pictures is not None and done.status != "unchanged":
-        save_repair_pictures(good, fit_to(clean, good.facts.input_shape, resize), pictures)
-    raise typer.Exit(EXIT[done.status])
+        failed.append(outputs.rescued(done.save_json, json))
+    if pictures is not None:
+        fitted = fit_to(clean, good.facts.input_shape, resize)
+        failed.append(outputs.rescued(partial(save_repair_pictures, good, fitted), pictures))
+    for failure in filter(None, failed):
+        complain(failure)
+    raise typer.Exit(EXIT[done.status] or (USAGE if any(failed) else 0))
 
 
 def _write(good: GoodNet, model: Path, out: Path) -> None:
@@ -167,24 +152,26 @@ def _write(good: GoodNet, model: Path, out: Path) -> None:
 
 
 @app.command()
+@exit_codes()
 def predict(
     good: Annotated[Path, typer.Argument(help="A GoodNet that repair wrote.")],
     images: Annotated[list[str], typer.Argument(help="Pictures, folders of pictures, or files of images.")],
-    json: Annotated[Path | None, typer.Option(help="Write the answers as JSON to this file.")] = None,
+    json: options.Json = None,
     explain: Annotated[
-        Path | None,
-        typer.Option(help="Draw to this folder, for each backdoored input, where its trigger is."),
+        Path | None, typer.Option(help="Draw to this folder, for each backdoored input, where its trigger is.")
     ] = None,
     no_filter: Annotated[bool, typer.Option("--no-filter", help="Call nothing backdoored.")] = False,
-    keys: Annotated[str | None, typer.Option(help="Names of the arrays with images and labels in files.")] = None,
-    value_range: Annotated[str | None, typer.Option(help="Values of black and white in the image files.")] = None,
-    resize: Annotated[
-        bool, typer.Option("--resize", help="Bring the images to the network's size and colours.")
-    ] = False,
-    device: Annotated[str, typer.Option(help="Where to run: cpu, cuda, cuda:1, ...")] = "cpu",
+    keys: options.Keys = None,
+    value_range: options.ValueRange = None,
+    resize: options.Resize = False,
+    device: options.Device = "cpu",
 ) -> None:
     """Classify images. Exit code 0: none is backdoored, 1: some are, 2: error."""
-    require_writable(json, explain)
+    names, values = parse.names("--keys", keys), parse.pair("--value-range", value_range)
+    if json is not None:
+        outputs.require_file(json)
+    if explain is not None:
+        outputs.require_folder(explain)
     network = load_goodnet(good, device=device)
     answers: list[dict[str, Any]] = []
     failed = False
@@ -192,10 +179,10 @@ def predict(
         try:
             read = load_images(
                 source,
-                keys=None if keys is None else tuple(keys.split(",")),
+                keys=names,
                 shape=network.facts.input_shape,
                 resize=resize,
-                value_range=pair("--value-range", value_range),
+                value_range=values,
             )
             pixels = fit_to(read, network.facts.input_shape, resize)
         except GoodnetError as error:

@@ -149,7 +149,8 @@ def _judge_by_accuracy(
             "trained with; more images would tell",
         )
     if not given.above_chance(0.001):
-        return given, (f"{found}, which are too few to tell whether that is what it was trained with",)
+        few = f"{len(given)} image{'s' if len(given) > 1 else ''}"
+        return given, (f"{few} with labels cannot tell whether {path} was trained with {settings}",)
     return given, _low(given)
 
 
