@@ -192,16 +192,6 @@ def test_heads_that_only_answer_in_training_may_be_missing(tmp_path: Path) -> No
     torch.testing.assert_close(model.logits(x), network(x).detach())
 
 
-@pytest.fixture(scope="module")
-def keras():
-    import os
-
-    os.environ["KERAS_BACKEND"] = "torch"
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        return pytest.importorskip("keras")
-
-
 def keras_model(keras, functional: bool):
     layers = keras.layers
     if not functional:

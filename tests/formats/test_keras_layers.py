@@ -1,7 +1,5 @@
 """Keras layers, functions and whole models against Keras itself."""
 
-import os
-import warnings
 from pathlib import Path
 
 import numpy as np
@@ -13,14 +11,6 @@ from goodnet.errors import ModelError, UnsafeModelError
 
 SHAPE = (12, 10, 3)
 pytestmark = pytest.mark.filterwarnings("ignore")
-
-
-@pytest.fixture(scope="module")
-def keras():
-    os.environ["KERAS_BACKEND"] = "torch"
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        return pytest.importorskip("keras")
 
 
 def head(layers, x, classes: int = 5):
