@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.logging import RichHandler
 from rich.markup import escape
 
-from goodnet import options, outputs, parse
+from goodnet.cli import options, outputs, parse
 from goodnet.demo import run_demo
 from goodnet.errors import GoodnetError, ImagesError, PreflightError, UsageError
 from goodnet.formats import load_model
