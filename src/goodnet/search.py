@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -31,9 +31,6 @@ images would be four."""
 
 HELD_OUT = 64
 """Images, at most, that a label's ASR is measured on."""
-
-
-Watch = Callable[[int], None]
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,9 +113,7 @@ class Search:
             fresh = finished is None
             if finished is None:
                 before = self.engine.cost.copy()
-                parameters = self._invert(
-                    batch, 1, None, config, "screening", self._watch(len(found), labels, "screening")
-                )
+                parameters = self._invert(batch, 1, None, config, "screening", (len(found), len(labels)))
                 facts = {"size": self.family.size(parameters).tolist(), **self._transfer(parameters, batch)}
                 finished = Batch(self.engine.cost - before, *_by_label(batch, facts, parameters))
             for label in batch:
@@ -155,9 +150,7 @@ class Search:
                 if starts:
                     names = starts[batch[0]].keys()
                     start = {name: torch.stack([starts[label][name] for label in batch]) for name in names}
-                parameters = self._invert(
-                    batch, tries, start, config, "search", self._watch(len(found), labels, "search")
-                )
+                parameters = self._invert(batch, tries, start, config, "search", (len(found), len(labels)))
                 facts, tensors = self._measure(parameters, batch, tries)
                 finished = Batch(self.engine.cost - before, facts, tensors)
                 self._save("search", number, finished)
@@ -219,11 +212,12 @@ class Search:
         start: Parameters | None,
         config: InversionConfig,
         stage: str,
-        watch: Watch,
+        finished: tuple[int, int],
     ) -> dict[str, Tensor]:
         """Search one batch of labels, each `tries` times; return the parameters of (len(batch) * tries) triggers.
 
-        The batch is filled up with repeats so that every call of the network has the same size.
+        The batch is filled up with repeats so that every call of the network has the same size. The progress counts on
+        from how many labels, of how many, are `finished`.
         """
         size = self._labels_per_batch(config, tries) * tries
         rows = (list(range(len(batch) * tries)) * size)[:size]
@@ -235,21 +229,13 @@ class Search:
             start = {name: value[rows] for name, value in start.items()}
         generators = [generator_for(self.seed, label, purpose) for label, purpose in full]
         labels = [label for label, _ in full]
-        parameters = invert(
-            self.engine,
-            self.family,
-            start,
-            labels,
-            self.pool,
-            config,
-            generators,
-            lambda step: watch(len(batch) * step // (config.steps + 1)),
-        )
-        return {name: value[: len(batch) * tries] for name, value in parameters.items()}
+        done, total = finished
 
-    def _watch(self, done: int, labels: Sequence[int], stage: str) -> Watch:
-        """Return what tells the progress how many labels' worth of a batch is done, `done` labels being finished."""
-        return lambda more: self.progress.update(stage, done + more, len(labels), self.engine.cost)
+        def watch(step: int) -> None:
+            self.progress.update(stage, done + len(batch) * step // (config.steps + 1), total, self.engine.cost)
+
+        parameters = invert(self.engine, self.family, start, labels, self.pool, config, generators, watch)
+        return {name: value[: len(batch) * tries] for name, value in parameters.items()}
 
     def _transfer(self, parameters: Parameters, batch: Sequence[int]) -> dict[str, list[float]]:
         """Return how the triggers do on clean, blank and noise images as they are, one number a label each."""

@@ -14,6 +14,9 @@ from goodnet.evidence.statistics import Statistics
 USUAL_SPREAD = 0.2
 """The deviation of the logarithm of sizes over the labels of most clean networks."""
 
+ONE_DRAW = 2.0
+"""An index below this says nothing about a label that something else has pointed to."""
+
 Verdict = Literal["clean", "backdoored", "inconclusive"]
 
 
@@ -66,8 +69,8 @@ def features(label: Statistics) -> dict[str, float]:
         "ratio": log(label.ratio),
         "universal": log(label.universal_ratio),
         "size": excess(label.size_index, label.luck),
-        "noise": excess(label.noise_index, 2.0),
-        "blank": excess(label.blank_index, 2.0),
+        "noise": excess(label.noise_index, ONE_DRAW),
+        "blank": excess(label.blank_index, ONE_DRAW),
         "transfer": label.transfer,
     }
 

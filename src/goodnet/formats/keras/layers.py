@@ -80,31 +80,28 @@ TRAINING_ONLY = frozenset(
 """Layers that pass their input through when not training."""
 
 
-def _only_channels(config: Config, dialect: Dialect) -> None:
+def _over_channels(config: Config, dialect: Dialect) -> Config:
+    """Return the config of a normalisation, with the dialect that tells which axis the channels are."""
     axis = config.get("axis", -1)
     (axis,) = axis if isinstance(axis, list) and len(axis) == 1 else (axis,)
     # On a vector the channels are axis 1, on an image the last or, channels first, axis 1.
     if axis not in ((1,) if dialect.channels_first else (-1, 1, 2, 3)):
         raise NotImplementedError(f"normalisation over axis {axis}")
+    return {**config, "channels_first": dialect.channels_first}
 
 
 def _batch_normalization(config: Config, weights: Arrays, dialect: Dialect) -> nn.Module:
-    _only_channels(config, dialect)
-    return BatchNormalization({**config, "channels_first": dialect.channels_first}, weights)
+    return BatchNormalization(_over_channels(config, dialect), weights)
 
 
 def _layer_normalization(config: Config, weights: Arrays, dialect: Dialect) -> nn.Module:
     if dialect.channels_first:
         raise NotImplementedError("layer normalisation of a channels-first model")
-    _only_channels(config, dialect)
-    return LayerNormalization({**config, "channels_first": dialect.channels_first}, weights)
+    return LayerNormalization(_over_channels(config, dialect), weights)
 
 
 def _group_normalization(config: Config, weights: Arrays, dialect: Dialect) -> nn.Module:
-    _only_channels(config, dialect)
-    return LayerNormalization(
-        {**config, "channels_first": dialect.channels_first}, weights, groups=int(config.get("groups", 32))
-    )
+    return LayerNormalization(_over_channels(config, dialect), weights, groups=int(config.get("groups", 32)))
 
 
 def _normalization(config: Config, weights: Arrays, dialect: Dialect) -> nn.Module:
