@@ -190,7 +190,7 @@ def test_what_is_no_verdict_never_exits_as_one(
     def fails(*_: object, **__: object) -> None:
         raise happens
 
-    monkeypatch.setattr(cli, "run_scan", fails)
+    monkeypatch.setattr(cli.scan, "run_scan", fails)
     got, _, err = inside("scan", files / "badnet.pt", "--images", files / "images.npz")
     assert got == code
     assert message in err
@@ -208,7 +208,7 @@ def test_a_report_that_cannot_be_written_after_all_is_rescued(
         folder.rmdir()
         return report_of(verdict)
 
-    monkeypatch.setattr(cli, "run_scan", scans)
+    monkeypatch.setattr(cli.scan, "run_scan", scans)
     got, out, err = inside(
         "scan", files / "badnet.pt", "--images", files / "images.npz", "--json", folder / "report.json"
     )
@@ -229,7 +229,7 @@ def test_without_a_cache_a_scan_goes_on_and_says_so(
         kept.append(checkpoint)
         return report_of("clean")
 
-    monkeypatch.setattr(cli, "run_scan", scans)
+    monkeypatch.setattr(cli.scan, "run_scan", scans)
     code, _, err = inside("scan", files / "badnet.pt", "--images", files / "images.npz")
     assert (code, kept) == (0, [None])
     assert "could not be resumed" in err
@@ -243,7 +243,7 @@ def test_labels_can_be_left_out_however_wrong(
 ) -> None:
     with np.load(files / "images.npz") as arrays:
         np.savez(tmp_path / "wrong.npz", x=arrays["x"], y=arrays["y"] - 1)
-    monkeypatch.setattr(cli, "run_scan", lambda *_, **__: report_of("clean"))
+    monkeypatch.setattr(cli.scan, "run_scan", lambda *_, **__: report_of("clean"))
     code, _, err = inside("scan", files / "badnet.pt", "--images", tmp_path / "wrong.npz")
     assert code == 2
     assert "--no-labels" in err
@@ -253,13 +253,14 @@ def test_labels_can_be_left_out_however_wrong(
 @pytest.mark.skipif(os.name == "nt", reason="pipes close otherwise there")
 def test_a_reader_that_leaves_does_not_change_the_verdict() -> None:
     code = """
-import goodnet.cli as cli
+import typer
+from goodnet.cli import app as cli
 @cli.app.command()
 @cli.exit_codes()
 def talk() -> None:
     for _ in range(100_000):
         cli.output.print("line")
-    raise cli.typer.Exit(3)
+    raise typer.Exit(3)
 cli.app(["talk"])
 """
     command = f"{sys.executable} -c '{code}' | head -1; exit ${{PIPESTATUS[0]}}"

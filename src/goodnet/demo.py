@@ -1,4 +1,4 @@
-"""The demo: a BadNet and its clean twin, made on the spot from images that scikit-learn brings, and scanned."""
+"""The demo: a BadNet and its clean twin, made on the spot from images that scikit-learn brings, scanned, repaired."""
 
 from __future__ import annotations
 
@@ -6,15 +6,18 @@ from pathlib import Path
 
 from rich.console import Console
 
+from goodnet.images import CleanImages
 from goodnet.redteam.demo import make_demo_nets
+from goodnet.repair import repair
 from goodnet.report.pictures import save_triggers
+from goodnet.report.repair_terminal import show_repair
 from goodnet.report.schema import ScanReport
 from goodnet.report.terminal import ScanProgress, show
 from goodnet.scan import scan
 
 
 def run_demo(seed: int, folder: Path, console: Console) -> tuple[ScanReport, ScanReport]:
-    """Make both networks, scan them, print both reports and save the pictures of the BadNet's triggers.
+    """Make both networks, scan them, repair the BadNet, print the reports and save pictures and GoodNet.
 
     Args:
         seed: of the networks and the scans.
@@ -45,4 +48,14 @@ def run_demo(seed: int, folder: Path, console: Console) -> tuple[ScanReport, Sca
     console.print(f"clean twin: {clean.verdict}")
     if pictures:
         console.print(f"The reversed triggers are drawn in {pictures[0]}", soft_wrap=True)
+    console.rule("Repairing the BadNet")
+    triggered = CleanImages(nets.triggered, nets.triggered_labels, source="the attacker's own images")
+    with ScanProgress(console) as progress:
+        good = repair(
+            nets.badnet, nets.images, badnet, method="unlearn", triggered=triggered, progress=progress, seed=seed
+        )
+    assert good.report is not None
+    show_repair(good.report, console)
+    good.save(folder / "good.pt2")
+    console.print(f"The GoodNet is in {folder / 'good.pt2'}; goodnet predict takes it", soft_wrap=True)
     return badnet, clean

@@ -99,7 +99,7 @@ def invert(
     pool: ImagePool,
     config: InversionConfig,
     generators: Sequence[torch.Generator],
-    watch: Callable[[int], None] | None = None,
+    watch: Callable[[int, Parameters], None] | None = None,
 ) -> dict[str, Tensor]:
     """Search smaller triggers that push the pool's images to their labels; return their parameters.
 
@@ -114,7 +114,7 @@ def invert(
         pool: the images, on any device.
         config: how long and how hard.
         generators: for each label, what draws its images.
-        watch: is told after each step how many there were.
+        watch: is shown the number of steps done and the triggers after each of them.
     """
     images_per_step, device = config.images_per_step, engine.device
     draws = torch.stack(
@@ -139,5 +139,5 @@ def invert(
         optimizer.step()
         engine.count_gradients(len(targets))
         if watch is not None:
-            watch(step + 1)
+            watch(step + 1, state)
     return {name: value.detach() for name, value in state.items()}

@@ -231,7 +231,7 @@ class Search:
         labels = [label for label, _ in full]
         done, total = finished
 
-        def watch(step: int) -> None:
+        def watch(step: int, _: Parameters) -> None:
             self.progress.update(stage, done + len(batch) * step // (config.steps + 1), total, self.engine.cost)
 
         parameters = invert(self.engine, self.family, start, labels, self.pool, config, generators, watch)

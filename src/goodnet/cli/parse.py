@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 from goodnet.errors import UsageError
 
@@ -82,3 +83,17 @@ def names(option: str, text: str | None) -> tuple[str, ...] | None:
     if not all(parts) or len(parts) > 2:
         raise UsageError(f"{option} expects one or two names, such as test_x,test_y; got {text!r}")
     return parts
+
+
+def preprocessing(
+    pixel_range: str | None, mean: str | None, std: str | None, bgr: bool, transposed: bool
+) -> dict[str, Any]:
+    """Read what the model expects of its images; return `load_model`'s arguments for those that were given."""
+    given = {
+        "pixel_range": pair("--pixel-range", pixel_range),
+        "mean": numbers("--mean", mean),
+        "std": deviations("--std", std),
+        "bgr": bgr or None,
+        "transposed": transposed or None,
+    }
+    return {name: value for name, value in given.items() if value is not None}

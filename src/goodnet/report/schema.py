@@ -127,10 +127,10 @@ class ScanReport:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the report as plain data that JSON can hold; the triggers' arrays are left out."""
-        plain: dict[str, Any] = {"schema_version": SCHEMA_VERSION}
+        facts: dict[str, Any] = {"schema_version": SCHEMA_VERSION}
         for name in (f for f in self.__dataclass_fields__ if f != "triggers"):
-            plain[name] = _plain(getattr(self, name))
-        return plain
+            facts[name] = plain(getattr(self, name))
+        return facts
 
     def save_json(self, path: str | Path) -> None:
         """Write the report as JSON, whole or not at all.
@@ -138,23 +138,32 @@ class ScanReport:
         Raises:
             OutputError: the file cannot be written.
         """
-        path = Path(path)
-        text = json.dumps(self.to_dict(), indent=2, allow_nan=False) + "\n"
-        partial = path.with_name(f".{path.name}.partial")
-        try:
-            partial.write_text(text, encoding="utf-8")
-            partial.replace(path)
-        except OSError as error:
-            raise OutputError(f"cannot write the report to {path}: {error.strerror or error}") from error
+        write_json(self.to_dict(), Path(path))
 
 
-def _plain(value: Any) -> Any:
+def write_json(content: Any, path: Path) -> None:
+    """Write plain data as JSON, whole or not at all.
+
+    Raises:
+        OutputError: the file cannot be written.
+    """
+    text = json.dumps(content, indent=2, allow_nan=False) + "\n"
+    partial = path.with_name(f".{path.name}.partial")
+    try:
+        partial.write_text(text, encoding="utf-8")
+        partial.replace(path)
+    except OSError as error:
+        raise OutputError(f"cannot write the report to {path}: {error.strerror or error}") from error
+
+
+def plain(value: Any) -> Any:
+    """Return dataclasses, mappings and sequences as what JSON can hold; what is not finite becomes None."""
     if hasattr(value, "__dataclass_fields__"):
-        return {name: _plain(getattr(value, name)) for name in value.__dataclass_fields__}
+        return {name: plain(getattr(value, name)) for name in value.__dataclass_fields__}
     if isinstance(value, Mapping):
-        return {str(key): _plain(each) for key, each in value.items()}
+        return {str(key): plain(each) for key, each in value.items()}
     if isinstance(value, (tuple, list)):
-        return [_plain(each) for each in value]
+        return [plain(each) for each in value]
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return value

@@ -1,0 +1,94 @@
+"""The door for GoodNet files: which format, written whole or not at all."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from goodnet.errors import GoodnetError, ModelError, OutputError
+from goodnet.export import keras, onnx, program
+from goodnet.formats import load_model
+from goodnet.goodnet import GoodNet, GoodNetFacts
+from goodnet.version import __version__
+
+
+@dataclass(frozen=True)
+class Export:
+    """A format that GoodNets are written in.
+
+    Attributes:
+        write: writes a GoodNet to a path that is not there yet.
+        facts: returns what a file of this format says of itself as JSON, or None if it is no GoodNet.
+    """
+
+    write: Callable[[GoodNet, Path], None]
+    facts: Callable[[Path], str | None]
+
+
+EXPORTS = {
+    ".onnx": Export(onnx.write, onnx.facts),
+    ".pt2": Export(program.write, program.facts),
+    ".keras": Export(keras.write, keras.facts),
+}
+
+
+def export_for(path: Path) -> Export:
+    """Return how to write a file of that name.
+
+    Raises:
+        OutputError: no format goes by that suffix.
+    """
+    if path.suffix.lower() not in EXPORTS:
+        raise OutputError(f"expected a file name that ends in {', '.join(EXPORTS)} to write a GoodNet to, got {path}")
+    return EXPORTS[path.suffix.lower()]
+
+
+def save(good: GoodNet, path: Path) -> None:
+    """Write a GoodNet to a file, whole or not at all.
+
+    Raises:
+        OutputError: the suffix is unknown or the file cannot be written.
+        ModelError: the network cannot be exported.
+        MissingExtraError: an optional package is needed.
+    """
+    write = export_for(path).write
+    partial = path.with_name(f".partial-{path.name}")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of the exporters, about their own insides
+            write(good, partial)
+        partial.replace(path)
+    except GoodnetError:
+        raise
+    except OSError as error:
+        raise OutputError(f"cannot write the GoodNet to {path}: {error.strerror or error}") from error
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def load_goodnet(path: str | Path, *, device: str | torch.device = "cpu") -> GoodNet:
+    """Read a GoodNet that `GoodNet.save` wrote. A model file of another origin is taken as a network without filter.
+
+    Raises:
+        ModelError: the file cannot be read, or does not hold what it says.
+        UnsafeModelError: reading it would mean to run code from it.
+    """
+    path = Path(path)
+    model = load_model(path, device=device)
+    found = next((text for export in EXPORTS.values() if (text := export.facts(path)) is not None), None)
+    if found is None:
+        facts = GoodNetFacts(model.classes, model.shape, (), False, 0.0, path.name, model.sha256, __version__)
+        from goodnet.guard import UnguardedNetwork
+
+        network = UnguardedNetwork(model.network, model.preprocessing).eval()
+        return GoodNet(network, facts, None, model, model, model.device)
+    facts = GoodNetFacts.from_json(found)
+    if model.bound_to(facts.input_shape).classes != facts.num_classes + 1:
+        raise ModelError(
+            f"{path} says it has {facts.num_classes} classes and one more, but answers with {model.classes}"
+        )
+    return GoodNet(model.network, facts, device=model.device)

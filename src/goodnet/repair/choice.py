@@ -1,0 +1,134 @@
+"""Which method: one that was asked for, or the best of all by what they do on held-out images."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from torch import nn
+
+from goodnet.errors import ModelError, UsageError
+from goodnet.repair.finetune import FineTune
+from goodnet.repair.measure import Outcome, measure
+from goodnet.repair.patching import Patching
+from goodnet.repair.prune import Prune
+from goodnet.repair.task import Method, Task, engine_of
+from goodnet.repair.unlearn import Unlearn
+
+logger = logging.getLogger(__name__)
+
+METHODS: Mapping[str, Method] = {each.name: each for each in (Unlearn(), Prune(), FineTune(), Patching())}
+AUTO = ("unlearn", "prune", "finetune")
+
+
+@dataclass(frozen=True)
+class Criteria:
+    """When a repair is good, on held-out images.
+
+    Attributes:
+        asr: largest mean ASR of reversed triggers that were not used in the repair, 0..1.
+        loss: largest loss of clean accuracy, 0..1.
+    """
+
+    asr: float = 0.05
+    loss: float = 0.02
+
+    def met_by(self, outcome: Outcome, before: Outcome) -> bool:
+        """Whether an outcome is good."""
+        return outcome.mean_asr <= self.asr and before.clean_accuracy - outcome.clean_accuracy <= self.loss
+
+
+@dataclass(frozen=True, eq=False)
+class Attempt:
+    """One method's repaired network and how it does.
+
+    Attributes:
+        method: its name.
+        network: frozen, in eval mode.
+        outcome: on held-out images.
+    """
+
+    method: str
+    network: nn.Module
+    outcome: Outcome
+
+
+@dataclass(frozen=True, eq=False)
+class Choice:
+    """The attempts, the chosen one first, and why it was chosen, in words."""
+
+    attempts: tuple[Attempt, ...]
+    reason: str
+
+    @property
+    def best(self) -> Attempt:
+        """The chosen attempt."""
+        return self.attempts[0]
+
+
+def methods_for(name: str) -> tuple[Method, ...]:
+    """Return the methods to try for `auto` or the name of one.
+
+    Raises:
+        UsageError: there is no such method.
+    """
+    if name == "auto":
+        return tuple(METHODS[each] for each in AUTO)
+    if name not in METHODS:
+        raise UsageError(f"expected a method out of auto, {', '.join(METHODS)}; got {name!r}")
+    return (METHODS[name],)
+
+
+def attempt_all(task: Task, methods: Sequence[Method], criteria: Criteria) -> Choice:
+    """Try methods and choose by what they do on held-out images with triggers that they have not seen.
+
+    Of those that meet the criteria, the one with the highest clean and recovered accuracy wins; where none
+    does, what is left of the ASR counts against them as well.
+
+    Raises:
+        ModelError: none of them can repair this network.
+    """
+    attempts, failures = [], []
+    for method in methods:
+        try:
+            network = method.repair(task)
+        except ModelError as error:
+            if len(methods) == 1:
+                raise
+            logger.info("%s: %s", method.name, error)
+            failures.append(error)
+            continue
+        engine = engine_of(task.model, network)
+        attempts.append(Attempt(method.name, network, measure(engine.predict, task.images, task.unseen)))
+        task.cost.add(engine.cost)
+    if not attempts:
+        raise failures[0]
+    ranked = sorted(attempts, key=lambda attempt: rank(attempt.outcome, task.before, criteria), reverse=True)
+    return Choice(tuple(ranked), _why(ranked, task.before, criteria))
+
+
+def rank(outcome: Outcome, before: Outcome, criteria: Criteria) -> tuple[bool, float]:
+    """Return what attempts are ranked by, the best highest."""
+    good = criteria.met_by(outcome, before)
+    value = outcome.clean_accuracy + outcome.recovered
+    return good, value if good else value - 2 * outcome.mean_asr
+
+
+def _why(ranked: Sequence[Attempt], before: Outcome, criteria: Criteria) -> str:
+    best = ranked[0]
+    words = [_figures(best, before)]
+    if len(ranked) > 1:
+        words += [_figures(attempt, before) for attempt in ranked[1:]]
+        good = criteria.met_by(best.outcome, before)
+        lead = "best clean and recovered accuracy of those that remove the backdoor" if good else "none removes it well"
+        return f"{best.method} was chosen, {lead}: " + "; ".join(words)
+    return f"{best.method} was asked for: {words[0]}"
+
+
+def _figures(attempt: Attempt, before: Outcome) -> str:
+    now = attempt.outcome
+    return (
+        f"{attempt.method} leaves {now.mean_asr:.1%} ASR, recovers {now.recovered:.1%}, "
+        f"clean accuracy {before.clean_accuracy:.1%} -> {now.clean_accuracy:.1%}"
+    )

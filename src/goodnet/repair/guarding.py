@@ -1,0 +1,193 @@
+"""Fit the input filter of a repaired network to clean images, and measure it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from goodnet.classifier import Classifier
+from goodnet.engine import Engine
+from goodnet.goodnet import GoodNet
+from goodnet.guard import Guard, GuardConfig, GuardedNetwork
+from goodnet.layers import activations, classifying_layer
+from goodnet.repair.images import RepairImages, vary
+from goodnet.repair.reversed import TriggerSet
+from goodnet.report.repair import FilterFigures
+from goodnet.triggers import Trigger
+
+IMAGES = 256
+VARIANTS = 8
+FEWEST = 20
+STAMPED = 64
+SHOWN = 0.2
+"""Share of a pixel, 0..1, that a mask takes if the pixel counts as the trigger's place."""
+
+AGREED = 0.5
+"""Share of a label's triggers, 0..1, that have to be in the same place."""
+
+LARGEST_PLACE = 0.25
+"""Share of the image, 0..1, beyond which too little is left to paint over the trigger's place."""
+
+
+def fit_guard(
+    old: Engine,
+    new: Engine,
+    images: RepairImages,
+    triggers: TriggerSet,
+    config: GuardConfig,
+    seed: int,
+) -> GuardedNetwork:
+    """Return both networks with a filter whose threshold keeps the false-positive rate on clean images.
+
+    Args:
+        old: the BadNet.
+        new: the repaired network.
+        images: clean images; those of a flagged label, and variants of them, set the label's threshold.
+        triggers: reversed triggers of the flagged labels.
+        config: the rate, and how the evidence is weighed.
+        seed: of the variants.
+    """
+    model = old.classifier
+    labels = sorted(set(triggers.labels.tolist()))
+    everything = torch.cat([images.pixels, images.held_pixels])
+    classifying = classifying_layer(model, model.network, everything[:1])
+    profile = None if classifying is None else _profile(model, classifying, images, triggers, labels, config)
+    guard = Guard(model.classes, labels, _spread_out(triggers), 0 if profile is None else profile.shape[1])
+    guard = guard.to(old.device)
+    generator = torch.Generator().manual_seed(seed)
+    guard.evidence_weight.fill_(config.evidence_weight)
+    _fit_pixels(guard, everything)
+    if classifying is not None and profile is not None:
+        guard.neurons.copy_(profile)
+        _fit_neurons(guard, activations(model, model.network, classifying, everything))
+    for label in labels:
+        guard.places[label] = _place([each for each in triggers.triggers() if each.label == label])
+    answers = old.predict(everything).argmax(1)
+    others = _variants(everything[guard.flagged[answers] == 0][:STAMPED], generator)
+    for label in labels:
+        own = _variants(everything[answers == label], generator)
+        clean = _lost_odds(guard, old, new, own, label)
+        if len(clean) < FEWEST:
+            # Too little is known of this label's clean inputs; those of other labels show how sure the repaired
+            # network is of an answer that it keeps.
+            clean = _lost_odds(guard, old, new, others, None)
+        stamped = _lost_odds(guard, old, new, _stamped(images, triggers, label), label)
+        _fit_threshold(guard, label, clean, stamped, config)
+    return GuardedNetwork(model.network, new.classifier.network, model.preprocessing, guard, classifying).eval()
+
+
+def filter_figures(good: GoodNet, old: Engine, images: RepairImages, triggers: TriggerSet, seed: int) -> FilterFigures:
+    """Measure the filter on held-out images, variants of them, and held-out images with triggers stamped on."""
+    generator = torch.Generator().manual_seed(seed)
+    flagged = torch.tensor(good.facts.target_labels)
+
+    def judged_of(pixels: Tensor) -> tuple[Tensor, Tensor]:
+        """Return which images the filter judges, and what the GoodNet says of them all."""
+        return torch.isin(old.predict(pixels).argmax(1).cpu(), flagged), good.scores(pixels).argmax(1)
+
+    clean = torch.cat([images.held_pixels, _variants(images.held_pixels, generator, 3)])
+    held = images.held_labels.cpu()
+    judged, said = judged_of(clean)
+    judged &= torch.isin(held.repeat(len(clean) // len(held)), flagged)
+    wrong, total = 0, 0
+    for number, target in enumerate(triggers.labels.tolist()):
+        chosen = (images.held_labels != target).nonzero().flatten()[:STAMPED]
+        one = {name: value[number : number + 1] for name, value in triggers.parameters.items()}
+        sent, answers = judged_of(triggers.family.stamp(one, images.held_pixels[chosen].unsqueeze(0))[0])
+        wrong += int((sent & (answers != good.num_classes) & (answers != held[chosen.cpu()])).sum())
+        total += int(sent.sum())
+    called = (said == good.num_classes) & judged
+    return FilterFigures(
+        set_to=good.facts.false_positive_rate,
+        false_positive_rate=float(called.sum() / judged.sum()) if bool(judged.any()) else None,
+        false_negative_rate=wrong / total if total else None,
+        clean=int(judged.sum()),
+        stamped=total,
+    )
+
+
+def _profile(
+    model: Classifier,
+    classifying: str,
+    images: RepairImages,
+    triggers: TriggerSet,
+    labels: Sequence[int],
+    config: GuardConfig,
+) -> Tensor:
+    """Return for each label the weights of the neurons that its triggers drive most beyond clean images, (L, F)."""
+    clean = activations(model, model.network, classifying, images.pixels[:IMAGES]).mean(0)
+    rows = []
+    for label in labels:
+        stamped = activations(model, model.network, classifying, _stamped(images, triggers, label)).mean(0)
+        driven = (stamped - clean).topk(max(1, round(config.driven_neurons * len(clean)))).indices
+        rows.append(torch.zeros_like(clean).index_fill(0, driven, 1 / len(driven)))
+    return torch.stack(rows)
+
+
+def _place(triggers: Sequence[Trigger]) -> Tensor:
+    """Return where most of a label's triggers are, with the pixels around it, 1 or 0, (H, W); nowhere if that is large.
+
+    Triggers that are all over the image, as those of blended attacks, have no place.
+    """
+    masks = torch.stack([each.mask.amax(0) for each in triggers])
+    agreed = ((masks > SHOWN).float().mean(0) >= AGREED).float()
+    grown = functional.max_pool2d(agreed[None], 3, stride=1, padding=1)[0]
+    return grown if float(grown.mean()) <= LARGEST_PLACE else torch.zeros_like(grown)
+
+
+def _fit_pixels(guard: Guard, clean: Tensor) -> None:
+    """Note how close clean images come to each trigger: the closest is where evidence begins."""
+    distances = torch.cat([guard.distances(part) for part in clean.split(256)])
+    guard.deviation.copy_(distances.std(0).clamp_min(1e-6) if len(clean) > 1 else torch.ones_like(guard.usual))
+    guard.usual.copy_(distances.amin(0))
+
+
+def _fit_neurons(guard: Guard, fired: Tensor) -> None:
+    """Note how hard each label's neurons fire on clean images: the hardest is where evidence begins."""
+    firing = guard.firing(fired)
+    guard.firing_deviation.copy_(firing.std(0).clamp_min(1e-6) if len(fired) > 1 else torch.ones_like(firing[0]))
+    guard.usual_firing.copy_(firing.amax(0))
+
+
+def _lost_odds(guard: Guard, old: Engine, new: Engine, images: Tensor, label: int | None) -> Tensor:
+    """Return the lost log odds of those images (n, C, H, W) that the BadNet sends to a label; of all for None."""
+    if not len(images):
+        return torch.zeros(0, device=old.device)
+    before, after = old.predict(images), new.predict(images)
+    sent = torch.ones_like(before[:, 0], dtype=torch.bool) if label is None else before.argmax(1) == label
+    return guard.lost_odds(before[sent], after[sent])
+
+
+def _fit_threshold(guard: Guard, label: int, clean: Tensor, stamped: Tensor, config: GuardConfig) -> None:
+    """Set a label's threshold and the unit that it is measured in."""
+    if len(clean) < 2:
+        return
+    low = float(clean.quantile(1 - config.false_positive_rate))
+    high = float(stamped.quantile(config.stamped_quantile)) if len(stamped) else low
+    guard.threshold[label] = low + config.towards_triggered * max(high - low, 0.0)
+    guard.unit[label] = max(float(clean.std()), 1e-3)
+
+
+def _variants(images: Tensor, generator: torch.Generator, count: int = VARIANTS) -> Tensor:
+    """Return images and `count` - 1 variants of each."""
+    return torch.cat([images, *(vary(images, generator) for _ in range(count - 1))]) if len(images) else images
+
+
+def _stamped(images: RepairImages, triggers: TriggerSet, label: int) -> Tensor:
+    """Return held-out images of other classes with a label's triggers stamped on."""
+    victims = images.held_pixels[images.held_labels != label][:STAMPED]
+    rows = (triggers.labels == label).nonzero().flatten()
+    one = {name: value[rows] for name, value in triggers.parameters.items()}
+    return triggers.family.stamp(one, victims.expand(len(rows), *victims.shape)).flatten(0, 1)
+
+
+def _spread_out(triggers: TriggerSet, most: int = 16) -> list[Trigger]:
+    """Return at most `most` of the triggers, every label's in turn."""
+    everything = triggers.triggers()
+    if len(everything) <= most:
+        return everything
+    step = len(everything) / most
+    return [everything[int(number * step)] for number in range(most)]

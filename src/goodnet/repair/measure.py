@@ -1,0 +1,102 @@
+"""How well a network answers clean and triggered images: the figures that repairs are chosen and reported by."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from goodnet.repair.images import RepairImages
+from goodnet.repair.reversed import TriggerSet
+
+Predict = Callable[[Tensor], Tensor]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """Figures of a network on held-out images, all shares in 0..1.
+
+    Attributes:
+        clean_accuracy: share of clean images given their class.
+        asr: highest ASR among the triggers.
+        mean_asr: mean ASR of the triggers.
+        recovered: share of the stamped images given their true class, over all triggers.
+        images: clean images measured.
+        stamped: stamped images measured.
+    """
+
+    clean_accuracy: float
+    asr: float
+    mean_asr: float
+    recovered: float
+    images: int
+    stamped: int
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """The 95 % confidence interval of the clean accuracy."""
+        return wilson(round(self.clean_accuracy * self.images), self.images)
+
+
+def measure(predict: Predict, images: RepairImages, triggers: TriggerSet, most: int = 128) -> Outcome:
+    """Measure a network on the held-out images.
+
+    Args:
+        predict: the network, as images (n, C, H, W) in 0..1 to logits (n, N).
+        images: whose held-out part is used.
+        triggers: to stamp it with.
+        most: images each trigger is stamped on.
+    """
+    answers = predict(images.held_pixels).argmax(1).to(images.held_labels.device)
+    right = (answers == images.held_labels).float().mean()
+    rates, recovered, stamped = [], 0, 0
+    for number, target in enumerate(triggers.labels.tolist()):
+        victims = (images.held_labels != target).nonzero().flatten()[:most]
+        if not len(victims):
+            continue
+        one = {name: value[number : number + 1] for name, value in triggers.parameters.items()}
+        pictures = triggers.family.stamp(one, images.held_pixels[victims].unsqueeze(0))[0]
+        said = predict(pictures).argmax(1).to(images.held_labels.device)
+        rates.append(float((said == target).float().mean()))
+        recovered += int((said == images.held_labels[victims]).sum())
+        stamped += len(victims)
+    return Outcome(
+        clean_accuracy=float(right),
+        asr=max(rates, default=0.0),
+        mean_asr=sum(rates) / max(len(rates), 1),
+        recovered=recovered / max(stamped, 1),
+        images=len(answers),
+        stamped=stamped,
+    )
+
+
+def wilson(right: int, count: int, deviations: float = 1.96) -> tuple[float, float]:
+    """Return the Wilson score interval of a share, 0..1 (Wilson, JASA 1927).
+
+    >>> wilson(0, 0)
+    (0.0, 1.0)
+    """
+    if count == 0:
+        return 0.0, 1.0
+    share, square = right / count, deviations**2
+    centre = (share + square / (2 * count)) / (1 + square / count)
+    reach = deviations / (1 + square / count) * math.sqrt(share * (1 - share) / count + square / (4 * count**2))
+    return max(0.0, centre - reach), min(1.0, centre + reach)
+
+
+def logit_distance(logits: Tensor, wanted: Tensor, scale: Tensor) -> Tensor:
+    """Return how far logits (B, N) are from wanted ones, (B,): mean square of the differences, in units of `scale`.
+
+    A constant added to all logits of an image changes no answer and does not count.
+    """
+    difference = logits - wanted
+    difference = difference - difference.mean(1, keepdim=True)
+    return difference.square().mean(1) / scale
+
+
+def spread(logits: Tensor) -> Tensor:
+    """Return the variance of logits (n, N) around their images' means: what `logit_distance` is measured in."""
+    return torch.var(logits - logits.mean(1, keepdim=True)).clamp_min(1e-12)

@@ -1,0 +1,135 @@
+"""Several reversed triggers a label: one alone leaves 2-51 % ASR of the real trigger (Qiao et al., NeurIPS 2019)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from goodnet.engine import Engine
+from goodnet.inversion import ImagePool, InversionConfig, generator_for, invert
+from goodnet.triggers import Family, Parameters, Patch, Trigger
+
+
+@dataclass(frozen=True)
+class ReversalConfig:
+    """How the triggers that a repair works with are reversed.
+
+    Attributes:
+        per_label: triggers a label, each from another random start.
+        most: triggers in all, where many labels are flagged; each label keeps two.
+        inversion: how long and how hard.
+        family: the kind of trigger.
+    """
+
+    per_label: int = 8
+    most: int = 24
+    inversion: InversionConfig = field(default_factory=lambda: InversionConfig(steps=300))
+    family: Family = field(default_factory=Patch)
+
+    def count(self, labels: int) -> int:
+        """Return how many triggers each of so many labels gets."""
+        return max(2, min(self.per_label, self.most // max(labels, 1)))
+
+
+@dataclass(frozen=True, eq=False)
+class TriggerSet:
+    """K reversed triggers of one or several labels.
+
+    Attributes:
+        labels: int64 (K,), the target of each.
+        parameters: the family's parameters (K, ...).
+        family: the kind of trigger.
+    """
+
+    labels: Tensor
+    parameters: Mapping[str, Tensor]
+    family: Family
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def stamp(self, images: Tensor) -> Tensor:
+        """Return (K, B, C, H, W) for images (K, B, C, H, W), or (B, C, H, W) to be stamped by each trigger."""
+        rows = images if images.ndim == 5 else images.expand(len(self), *images.shape)
+        return self.family.stamp(self.parameters, rows)
+
+    def joined_with(self, other: TriggerSet) -> TriggerSet:
+        """Return the triggers of both."""
+        parameters = {name: torch.cat([value, other.parameters[name]]) for name, value in self.parameters.items()}
+        return TriggerSet(torch.cat([self.labels, other.labels]), parameters, self.family)
+
+    def sizes(self) -> Tensor:
+        """Return how big each trigger is, (K,), in the family's unit."""
+        return self.family.size(self.parameters)
+
+    def triggers(self) -> list[Trigger]:
+        """Return them one by one."""
+        return self.family.triggers(self.parameters, self.labels.tolist())
+
+    @torch.no_grad()
+    def asr(self, engine: Engine, pixels: Tensor, labels: Tensor) -> Tensor:
+        """Return each trigger's ASR (K,), 0..1, on images (n, C, H, W) of classes (n,) other than its target."""
+        rates = []
+        for number, target in enumerate(self.labels.tolist()):
+            victims = pixels[labels != target]
+            one = {name: value[number : number + 1] for name, value in self.parameters.items()}
+            answers = engine.predict(self.family.stamp(one, victims.unsqueeze(0))[0]).argmax(1)
+            rates.append((answers == target).float().mean())
+        return torch.stack(rates)
+
+
+def reverse(
+    engine: Engine,
+    labels: Sequence[int],
+    pixels: Tensor,
+    classes: Tensor,
+    config: ReversalConfig,
+    seed: int,
+    purpose: str,
+    watch: Callable[[int, Parameters], None] | None = None,
+) -> TriggerSet:
+    """Reverse several triggers for each label.
+
+    Args:
+        engine: the network.
+        labels: the target labels.
+        pixels: clean images (n, C, H, W) in 0..1.
+        classes: int64 (n,), the class of each.
+        config: how many and how hard.
+        seed: of every draw.
+        purpose: what they are for; triggers for another purpose start elsewhere.
+        watch: is shown the triggers after each step, label by label.
+    """
+    count = config.count(len(labels))
+    rows = [label for label in labels for _ in range(count)]
+    numbers = list(range(count)) * len(labels)
+    shape = (pixels.shape[1], pixels.shape[2], pixels.shape[3])
+    pairs = list(zip(rows, numbers, strict=True))
+    starts = config.family.start([generator_for(seed, label, f"{purpose} start {n}") for label, n in pairs], shape)
+    generators = [generator_for(seed, label, f"{purpose} {n}") for label, n in pairs]
+    pool = ImagePool(pixels, classes)
+    parameters = invert(engine, config.family, starts, rows, pool, config.inversion, generators, watch)
+    return TriggerSet(torch.tensor(rows, device=engine.device), parameters, config.family)
+
+
+class Emergence:
+    """Keeps what the first trigger of each label looked like at some of the steps of its search."""
+
+    def __init__(self, labels: Sequence[int], config: ReversalConfig, pictures: int = 8) -> None:
+        self._labels, self._config = labels, config
+        steps = config.inversion.steps
+        # Close together at first, when most happens.
+        self._wanted = {max(1, round(steps * (number / pictures) ** 2)) for number in range(1, pictures + 1)}
+        self.snapshots: dict[int, list[tuple[int, Trigger]]] = {label: [] for label in labels}
+
+    def __call__(self, step: int, parameters: Parameters) -> None:
+        """Keep the triggers after a step, if it is one of those wanted."""
+        if step not in self._wanted:
+            return
+        each = self._config.count(len(self._labels))
+        first = {name: value[::each] for name, value in parameters.items()}
+        for trigger in self._config.family.triggers(first, self._labels):
+            self.snapshots[trigger.label].append((step, trigger))

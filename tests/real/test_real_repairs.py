@@ -1,0 +1,38 @@
+"""Repairs of real networks, measured with the attacker's own trigger, which the repair never sees."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import goodnet
+
+pytestmark = pytest.mark.real
+
+TRAIN = {"g": ("gtsrb.npz", ("train_x", "train_y"), 616), "c": ("cifar10/train.parquet", None, 1500)}
+TEST = {"g": ("gtsrb.npz", ("test_x", "test_y")), "c": ("cifar10/test.parquet", None)}
+
+
+@pytest.mark.parametrize(("name", "target", "largest_asr"), [("g_rn_patch7", 7, 0.01), ("g_rn_blend2", 2, 0.05)])
+def test_zoo(data_dir: Path, name: str, target: int, largest_asr: float) -> None:
+    source, keys, count = TRAIN[name[0]]
+    images = goodnet.load_images(data_dir / source, keys=keys, limit=count)
+    good = goodnet.repair(goodnet.load_model(data_dir / f"zoo/{name}.onnx"), images, labels=[target], method="unlearn")
+    with np.load(data_dir / f"zoo/{name}_triggered.npz") as arrays:
+        triggered, truth = torch.from_numpy(arrays["x"]), torch.from_numpy(arrays["y"])
+    stamped = triggered.permute(0, 3, 1, 2).float().div(255)[truth != target]
+    truth = truth[truth != target]
+    source, keys = TEST[name[0]]
+    test = goodnet.load_images(data_dir / source, keys=keys, limit=3000)
+    assert test.labels is not None
+    assert good.badnet is not None
+    before = (good.badnet.logits(test.pixels).argmax(1) == test.labels).float().mean()
+    after = (good.predict(test, filter=False) == test.labels).float().mean()
+    off, on = good.predict(stamped, filter=False), good.predict(stamped)
+    assert float((off == target).float().mean()) <= largest_asr
+    assert float(before - after) <= 0.003
+    assert float((off == truth).float().mean()) >= 0.9 * float(before)
+    assert float(((on == good.num_classes) | (on == truth)).float().mean()) >= 0.99
+    of_target = test.pixels[test.labels == target]
+    assert float((good.predict(of_target) == good.num_classes).float().mean()) <= 0.02

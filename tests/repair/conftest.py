@@ -1,0 +1,25 @@
+"""One small BadNet and its repair, shared by the tests of this folder."""
+
+from __future__ import annotations
+
+import pytest
+
+import goodnet
+from goodnet.redteam.demo import DemoNets, make_demo_nets
+
+
+@pytest.fixture(scope="session")
+def nets() -> DemoNets:
+    return make_demo_nets(1)
+
+
+@pytest.fixture(scope="session")
+def triggered(nets: DemoNets) -> goodnet.CleanImages:
+    return goodnet.CleanImages(nets.triggered.contiguous(), nets.triggered_labels, source="the attacker's images")
+
+
+@pytest.fixture(scope="session")
+def good(nets: DemoNets, triggered: goodnet.CleanImages) -> goodnet.GoodNet:
+    return goodnet.repair(
+        nets.badnet, nets.images, labels=[nets.target_label], method="unlearn", triggered=triggered, seed=1
+    )

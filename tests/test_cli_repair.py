@@ -1,0 +1,162 @@
+"""goodnet repair and goodnet predict as a user meets them: exit codes, messages, files."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import goodnet
+from goodnet.redteam.demo import DemoNets, make_demo_nets
+
+
+@pytest.fixture(scope="module")
+def nets() -> DemoNets:
+    return make_demo_nets(1)
+
+
+@pytest.fixture(scope="module")
+def files(nets: DemoNets, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with badnet.pt2, clean.pt2, images.npz and triggered.npz."""
+    folder = tmp_path_factory.mktemp("files")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for name, model in (("badnet", nets.badnet), ("clean", nets.clean)):
+            dynamic = ({0: torch.export.Dim("batch")},)
+            program = torch.export.export(model.network, (nets.images.pixels[:2],), dynamic_shapes=dynamic)
+            torch.export.save(program, folder / f"{name}.pt2")
+    for name, pixels, labels in (
+        ("images", nets.images.pixels, nets.images.labels),
+        ("triggered", nets.triggered, nets.triggered_labels),
+    ):
+        assert labels is not None
+        np.savez(folder / f"{name}.npz", x=whole(pixels), y=labels.numpy())
+    return folder
+
+
+def whole(pixels: torch.Tensor) -> np.ndarray:
+    return (pixels * 255).round().to(torch.uint8).permute(0, 2, 3, 1).numpy()
+
+
+def run(*arguments: object) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "goodnet", *map(str, arguments)]
+    environment = {**os.environ, "COLUMNS": "160"}
+    return subprocess.run(command, capture_output=True, text=True, env=environment, timeout=300, check=False)
+
+
+@pytest.fixture(scope="module")
+def repaired(files: Path, nets: DemoNets) -> subprocess.CompletedProcess[str]:
+    return run(
+        "repair", files / "badnet.pt2", "--images", files / "images.npz", "-o", files / "good.onnx", "--seed", 1,
+        "--labels", nets.target_label, "--method", "unlearn", "--triggered", files / "triggered.npz",
+        "--json", files / "repair.json",
+    )  # fmt: skip
+
+
+def test_repair_writes_a_goodnet_and_a_report(
+    files: Path, nets: DemoNets, repaired: subprocess.CompletedProcess[str]
+) -> None:
+    assert repaired.returncode == 0, repaired.stdout + repaired.stderr
+    assert repaired.stdout.startswith("REPAIRED")
+    assert "real trigger" in repaired.stdout
+    report = json.loads((files / "repair.json").read_text())
+    assert report["schema_version"] == "1.0"
+    assert report["status"] == "repaired"
+    assert report["real_trigger"]["asr_before"] > 0.95
+    assert report["real_trigger"]["asr_after"] <= 0.01
+    assert report["real_trigger"]["handled"] >= 0.99
+    assert not list(files.glob(".partial*"))
+    good = goodnet.load_goodnet(files / "good.onnx")
+    assert good.facts.target_labels == (nets.target_label,)
+
+
+@pytest.mark.usefixtures("repaired")
+def test_predict_names_backdoored_inputs(files: Path, nets: DemoNets, tmp_path: Path) -> None:
+    clean = nets.images.labels != nets.target_label
+    assert nets.images.labels is not None
+    pictures = {"clean.png": whole(nets.images.pixels)[clean.numpy()][0], "triggered.png": whole(nets.triggered)[0]}
+    for name, pixels in pictures.items():
+        Image.fromarray(pixels[:, :, 0]).save(tmp_path / name)
+    done = run(
+        "predict", files / "good.onnx", tmp_path / "clean.png", tmp_path / "triggered.png",
+        "--json", tmp_path / "answers.json", "--explain", tmp_path / "why",
+    )  # fmt: skip
+    assert done.returncode == 1, done.stdout + done.stderr
+    lines = done.stdout.splitlines()
+    assert lines[0].startswith(f"{tmp_path / 'clean.png'}\t")
+    assert lines[0].split("\t")[1].isdigit()
+    assert lines[1] == f"{tmp_path / 'triggered.png'}\t10 backdoored input"
+    answers = json.loads((tmp_path / "answers.json").read_text())
+    assert [answer["backdoored"] for answer in answers] == [False, True]
+    assert answers[1]["class"] == 10
+    assert answers[1]["score"] > 0.5 > answers[0]["score"]
+    assert len(list((tmp_path / "why").glob("*.png"))) == 1
+    alone = run("predict", files / "good.onnx", tmp_path / "clean.png")
+    assert alone.returncode == 0
+    assert run("predict", files / "good.onnx", tmp_path / "triggered.png", "--no-filter").returncode == 0
+
+
+def test_a_clean_model_file_is_copied_byte_for_byte(files: Path, tmp_path: Path) -> None:
+    out = tmp_path / "good.pt2"
+    done = run("repair", files / "clean.pt2", "--images", files / "images.npz", "-o", out, "--seed", 1)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.startswith("UNCHANGED")
+    assert out.read_bytes() == (files / "clean.pt2").read_bytes()
+    assert run("predict", out, files / "images.npz").returncode == 0
+
+
+BAD = {
+    "report of another model": (("--report", "OTHER"), "expected a scan report of"),
+    "report is no JSON": (("--report", "IMAGES"), "scan report"),
+    "no such report": (("--report", "nowhere.json"), "nowhere.json"),
+    "no such method": (("--method", "magic"), "auto, unlearn"),
+    "label out of range": (("--labels", "12"), "got 12"),
+    "unknown suffix": (("-o", "good.txt"), ".onnx"),
+    "unwritable": (("-o", "/nowhere/good.onnx"), "cannot write"),
+    "images without labels to measure with": (("--triggered", "PLAIN"), "no labels"),
+    "images of another shape": (("--images", "WIDE"), "--resize"),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_bad_input_gives_one_message_and_exit_code_2(case: str, files: Path, nets: DemoNets, tmp_path: Path) -> None:
+    np.savez(tmp_path / "plain.npz", x=whole(nets.triggered))
+    np.savez(tmp_path / "wide.npz", x=np.zeros((50, 16, 20, 1), np.uint8), y=np.arange(50) % 10)
+    report = goodnet.scan(nets.clean, nets.images, labels=[0, 1, 2])
+    report.save_json(tmp_path / "other.json")
+    real = {
+        "OTHER": tmp_path / "other.json",
+        "IMAGES": files / "images.npz",
+        "PLAIN": tmp_path / "plain.npz",
+        "WIDE": tmp_path / "wide.npz",
+    }
+    extra, message = BAD[case]
+    out = tmp_path / "good.onnx"
+    arguments: list[object] = ["repair", files / "badnet.pt2", "--images", files / "images.npz", "-o", out]
+    if "--report" not in extra and "--labels" not in extra:
+        arguments += ["--labels", nets.target_label, "--method", "finetune"]
+    done = run(*arguments, *(real.get(each, each) for each in extra))
+    assert done.returncode == 2, done.stdout + done.stderr
+    assert message in done.stderr.replace("\n", " ")
+    assert "Traceback" not in done.stderr
+    assert done.stdout == ""
+    assert not out.exists()
+
+
+@pytest.mark.usefixtures("repaired")
+def test_predict_goes_on_after_a_bad_image_and_tells(files: Path, tmp_path: Path) -> None:
+    done = run("predict", files / "good.onnx", tmp_path / "nowhere.png", files / "images.npz")
+    assert len(done.stdout.splitlines()) == 256
+    assert "nowhere.png" in done.stderr
+    assert "Traceback" not in done.stderr
+    done = run("predict", files / "nowhere.onnx", files / "images.npz")
+    assert done.returncode == 2
+    assert "nowhere.onnx" in done.stderr
