@@ -38,6 +38,8 @@ class GuardConfig:
 
     Attributes:
         false_positive_rate: share of the clean inputs of a flagged label that may be called backdoored, 0..1.
+        unknown_rate: share of the clean inputs of other labels, 0..1, that lie beyond the threshold of a label of which
+            too few clean inputs are known. Such a label is a rare answer, and a suspicious one.
         towards_triggered: where the threshold lies between the clean images' limit and the stamped images', 0..1,
             if they are apart.
         evidence_weight: how much neurons or pixels count that are beyond those of any clean image, for each standard
@@ -48,6 +50,7 @@ class GuardConfig:
     """
 
     false_positive_rate: float = 0.01
+    unknown_rate: float = 0.05
     towards_triggered: float = 0.35
     evidence_weight: float = 0.25
     driven_neurons: float = 0.01
@@ -78,6 +81,8 @@ class Guard(nn.Module):
         flagged = torch.zeros(classes)
         flagged[list(labels)] = 1
         _, height, width = triggers[0].pattern.shape
+        # Side of the square whose mean is painted over a covered pixel.
+        self.surroundings = max(3, round(0.28 * min(height, width))) | 1
         masks = torch.stack([t.mask.expand_as(t.pattern).flatten() for t in triggers])
         self.register_buffer("flagged", flagged)
         self.register_buffer("threshold", torch.zeros(classes))
@@ -119,8 +124,7 @@ class Guard(nn.Module):
     def covered(self, images: Tensor, old: Tensor) -> Tensor:
         """Return images (B, C, H, W) with what surrounds the place of their answer's trigger painted over it."""
         place = self._of_answer(self.places.flatten(1), old).view(-1, 1, *self.places.shape[1:])
-        size = surroundings(self.places.shape[1], self.places.shape[2])
-        kept = 1 - place
+        kept, size = 1 - place, self.surroundings
         around = functional.avg_pool2d(images * kept, size, 1, size // 2, count_include_pad=False)
         share = functional.avg_pool2d(kept, size, 1, size // 2, count_include_pad=False)
         return images * kept + place * around / (share + TINY)
@@ -138,14 +142,14 @@ class Guard(nn.Module):
 
     def pixel_evidence(self, images: Tensor) -> Tensor:
         """Return by how many standard deviations inputs are closer to a trigger than any clean image, (B,), 0..4."""
-        return ((self.usual - self.distances(images)) / self.deviation).amax(1).clamp(0, MOST_EVIDENCE)
+        return ((self.usual - self.distances(images)) / self.deviation).amax(1).clamp(0.0, MOST_EVIDENCE)
 
     def neuron_evidence(self, fired: Tensor) -> Tensor:
         """Return by how many standard deviations neurons fire harder than on any clean image, (B,), 0..4."""
         if fired.shape[1] == 0:
             return fired.new_zeros(len(fired))
         beyond = (self.firing(fired) - self.usual_firing) / self.firing_deviation
-        return beyond.amax(1).clamp(0, MOST_EVIDENCE)
+        return beyond.amax(1).clamp(0.0, MOST_EVIDENCE)
 
     def answered(self, old: Tensor) -> Tensor:
         """Return 1 at the BadNet's answer and 0 elsewhere, (B, N)."""
@@ -154,11 +158,6 @@ class Guard(nn.Module):
 
     def _of_answer(self, values: Tensor, old: Tensor) -> Tensor:
         return self.answered(old) @ values
-
-
-def surroundings(height: int, width: int) -> int:
-    """Return the side, odd, of the square whose mean is painted over a covered pixel."""
-    return max(3, round(0.28 * min(height, width))) | 1
 
 
 class GuardedNetwork(nn.Module):

@@ -12,7 +12,7 @@ import typer
 from goodnet.classifier import Preprocessing
 from goodnet.cli import options, outputs, parse
 from goodnet.cli.app import INTERRUPTED, USAGE, app, complain, exit_codes, messages, output
-from goodnet.errors import OutputError
+from goodnet.errors import GoodnetError, ModelError, OutputError
 from goodnet.export.files import export_for
 from goodnet.formats import load_model
 from goodnet.goodnet import GoodNet
@@ -106,15 +106,15 @@ def repair(
                 config=RepairConfig(rounds=rounds, guard=GuardConfig(false_positive_rate=false_positives)),
                 progress=progress,
             )
-            _write(good, Path(model), out)
+            written, problem = _write(good, Path(model), out)
     except KeyboardInterrupt:
         messages.print("interrupted; nothing was written")
         raise typer.Exit(INTERRUPTED) from None
     done = good.report
     assert done is not None
     show_repair(done, output)
-    output.print(f"written to {out}", highlight=False, soft_wrap=True)
-    failed = []
+    output.print(f"written to {written}", highlight=False, soft_wrap=True)
+    failed: list[GoodnetError | None] = [problem]
     if json is not None:
         failed.append(outputs.rescued(done.save_json, json))
     if pictures is not None:
@@ -125,12 +125,28 @@ def repair(
     raise typer.Exit(EXIT[done.status] or (USAGE if any(failed) else 0))
 
 
-def _write(good: GoodNet, model: Path, out: Path) -> None:
-    """Write the GoodNet; a network without a backdoor as a copy of its own file where that says everything."""
+def _write(good: GoodNet, model: Path, out: Path) -> tuple[Path, ModelError | None]:
+    """Write the GoodNet; return where to, and what stood against the format that was asked for.
+
+    A network without a backdoor is a copy of its own file where that says everything.
+    """
     plain = good.repaired is not None and good.repaired.preprocessing == Preprocessing()
-    if good.facts.changed or not plain or model.suffix.lower() != out.suffix.lower():
+    if not good.facts.changed and plain and model.suffix.lower() == out.suffix.lower():
+        _copy(model, out)
+        return out, None
+    try:
         good.save(out)
-        return
+    except ModelError as error:
+        instead = out.with_suffix(".pt2" if out.suffix.lower() != ".pt2" else ".onnx")
+        try:
+            good.save(instead)
+        except GoodnetError:
+            raise error from None
+        return instead, error
+    return out, None
+
+
+def _copy(model: Path, out: Path) -> None:
     partial = out.with_name(f".partial-{out.name}")
     try:
         shutil.copyfile(model, partial)

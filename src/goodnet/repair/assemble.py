@@ -11,7 +11,7 @@ from goodnet.guard import UnguardedNetwork
 from goodnet.repair.correction import narrow_misses
 from goodnet.repair.figures import figures, real_trigger_figures
 from goodnet.repair.guarding import filter_figures, fit_guard
-from goodnet.repair.images import RepairImages
+from goodnet.repair.images import SPLIT_FROM, RepairImages
 from goodnet.repair.job import Job
 from goodnet.repair.rounds import Rounds
 from goodnet.report.repair import Round, Status
@@ -85,9 +85,9 @@ def _warnings(parts: RepairImages, corrected: bool) -> tuple[str, ...]:
         )
     if parts.shared:
         warnings.append(
-            f"only {len(parts.pixels)} images, so the figures were measured on variants of the images that were "
-            "repaired on; 40 or more allow an independent measurement"
+            f"only {len(parts.pixels)} images, so the figures were measured on variants and blends of them, and "
+            f"accuracy against the BadNet's own answers; {SPLIT_FROM} or more allow an independent measurement"
         )
-    if not parts.labelled:
+    elif not parts.labelled:
         warnings.append("the images have no labels, so accuracy is measured against the BadNet's own answers")
     return tuple(warnings)

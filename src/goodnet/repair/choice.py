@@ -121,7 +121,8 @@ def _why(ranked: Sequence[Attempt], before: Outcome, criteria: Criteria) -> str:
     if len(ranked) > 1:
         words += [_figures(attempt, before) for attempt in ranked[1:]]
         good = criteria.met_by(best.outcome, before)
-        lead = "best clean and recovered accuracy of those that remove the backdoor" if good else "none removes it well"
+        limits = f"at most {criteria.asr:.0%} ASR at a loss of at most {criteria.loss:.0%} clean accuracy"
+        lead = f"the best of those that leave {limits}" if good else f"as none leaves {limits}"
         return f"{best.method} was chosen, {lead}: " + "; ".join(words)
     return f"{best.method} was asked for: {words[0]}"
 

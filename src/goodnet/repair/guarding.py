@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 
 import torch
@@ -68,14 +69,16 @@ def fit_guard(
     answers = old.predict(everything).argmax(1)
     others = _variants(everything[guard.flagged[answers] == 0][:STAMPED], generator)
     for label in labels:
-        own = _variants(everything[answers == label], generator)
-        clean = _lost_odds(guard, old, new, own, label)
-        if len(clean) < FEWEST:
-            # Too little is known of this label's clean inputs; those of other labels show how sure the repaired
-            # network is of an answer that it keeps.
-            clean = _lost_odds(guard, old, new, others, None)
-        stamped = _lost_odds(guard, old, new, _stamped(images, triggers, label), label)
-        _fit_threshold(guard, label, clean, stamped, config)
+        own = _lost_odds(guard, old, new, _variants(everything[answers == label], generator), label)
+        if len(own) >= FEWEST:
+            stamped = _lost_odds(guard, old, new, _stamped(images, triggers, label), label)
+            _fit_threshold(guard, label, own, stamped, config)
+        else:
+            # What the repair does to inputs of other labels shows what it does to clean ones.
+            like = _lost_odds(guard, old, new, others, None)
+            _fit_threshold(
+                guard, label, like, None, dataclasses.replace(config, false_positive_rate=config.unknown_rate)
+            )
     return GuardedNetwork(model.network, new.classifier.network, model.preprocessing, guard, classifying).eval()
 
 
@@ -92,6 +95,8 @@ def filter_figures(good: GoodNet, old: Engine, images: RepairImages, triggers: T
     held = images.held_labels.cpu()
     judged, said = judged_of(clean)
     judged &= torch.isin(held.repeat(len(clean) // len(held)), flagged)
+    if images.shared:
+        judged &= False  # what the BadNet calls one of a few images' blends is no clean input of that label
     wrong, total = 0, 0
     for number, target in enumerate(triggers.labels.tolist()):
         chosen = (images.held_labels != target).nonzero().flatten()[:STAMPED]
@@ -161,13 +166,15 @@ def _lost_odds(guard: Guard, old: Engine, new: Engine, images: Tensor, label: in
     return guard.lost_odds(before[sent], after[sent])
 
 
-def _fit_threshold(guard: Guard, label: int, clean: Tensor, stamped: Tensor, config: GuardConfig) -> None:
+def _fit_threshold(guard: Guard, label: int, clean: Tensor, stamped: Tensor | None, config: GuardConfig) -> None:
     """Set a label's threshold and the unit that it is measured in."""
     if len(clean) < 2:
         return
-    low = float(clean.quantile(1 - config.false_positive_rate))
-    high = float(stamped.quantile(config.stamped_quantile)) if len(stamped) else low
-    guard.threshold[label] = low + config.towards_triggered * max(high - low, 0.0)
+    threshold = float(clean.quantile(1 - config.false_positive_rate))
+    if stamped is not None and len(stamped):
+        limit = float(stamped.quantile(config.stamped_quantile))
+        threshold += config.towards_triggered * max(limit - threshold, 0.0)
+    guard.threshold[label] = threshold
     guard.unit[label] = max(float(clean.std()), 1e-3)
 
 

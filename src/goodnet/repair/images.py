@@ -13,7 +13,7 @@ from goodnet.images import CleanImages
 
 FEWEST = 2
 SPLIT_FROM = 40
-"""From so many images on, some are held out; below, all are repaired on, and variants of them are measured on."""
+"""From so many images on, some are held out; below, all are repaired on, and relatives of them are measured on."""
 
 HELD_OUT_SHARE = 0.2
 MOST_HELD_OUT = 400
@@ -27,7 +27,7 @@ class RepairImages:
         pixels: float32 (n, C, H, W) in 0..1, to repair on.
         labels: int64 (n,), their classes: the user's labels, or the network's answers where there are none.
         held_pixels: float32 (m, C, H, W), to measure and to stop on; never trained on unless `shared`.
-        held_labels: int64 (m,).
+        held_labels: int64 (m,); the network's answers where `shared`, to measure whether it keeps them.
         labelled: whether the labels are the user's.
         shared: whether there were too few images to hold any out.
     """
@@ -61,13 +61,22 @@ def split(images: CleanImages, engine: Engine, seed: int) -> RepairImages:
     device, labelled = engine.device, images.labels is not None
     pixels, labels = images.pixels.to(device), labels.to(device)
     if len(images) < SPLIT_FROM:
-        generator = torch.Generator().manual_seed(seed)
-        held = torch.cat([pixels, *(vary(pixels, generator) for _ in range(3))])
-        return RepairImages(pixels, labels, held, labels.repeat(4), labelled, True)
+        held = _relatives(pixels, torch.Generator().manual_seed(seed))
+        return RepairImages(pixels, labels, held, engine.predict(held).argmax(1), labelled, True)
     order = torch.randperm(len(images), generator=torch.Generator().manual_seed(seed)).to(device)
     count = min(round(HELD_OUT_SHARE * len(images)), MOST_HELD_OUT)
     held_out, kept = order[:count], order[count:]
     return RepairImages(pixels[kept], labels[kept], pixels[held_out], labels[held_out], labelled, False)
+
+
+def _relatives(images: Tensor, generator: torch.Generator) -> Tensor:
+    """Return images with variants, mirror images and blends of them, eight times as many.
+
+    A network that has forgotten all classes but those of the images gives itself away on the blends.
+    """
+    both = torch.cat([images, images.flip(3)])
+    varied = [vary(both, generator) for _ in range(3)]
+    return torch.cat([both, varied[0], *(mix(each, generator, share=1.0) for each in varied[1:])])
 
 
 def vary(images: Tensor, generator: torch.Generator, shift: float = 0.0625, light: float = 0.2) -> Tensor:
@@ -92,6 +101,12 @@ def vary(images: Tensor, generator: torch.Generator, shift: float = 0.0625, ligh
     moved = images.permute(0, 2, 3, 1)[chosen, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)
     draw = torch.rand(2, count, 1, 1, 1, generator=generator).to(device) * 2 - 1
     return (moved * (1 + light * draw[0]) + light / 2 * draw[1]).clamp(0, 1)
+
+
+def mirrored(images: Tensor, generator: torch.Generator) -> Tensor:
+    """Return images (n, C, H, W), each mirrored left to right or not."""
+    chosen = torch.rand(len(images), 1, 1, 1, generator=generator) < 0.5
+    return torch.where(chosen.to(images.device), images.flip(3), images)
 
 
 def mix(images: Tensor, generator: torch.Generator, share: float = 0.5) -> Tensor:

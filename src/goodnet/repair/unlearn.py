@@ -19,7 +19,7 @@ from torch.nn import functional
 
 from goodnet.classifier import freeze
 from goodnet.engine import fast_bfloat16
-from goodnet.repair.images import mix, vary
+from goodnet.repair.images import mirrored, mix, vary
 from goodnet.repair.measure import logit_distance, spread
 from goodnet.repair.task import Task, trainable_copy
 
@@ -45,6 +45,9 @@ class UnlearnConfig:
         size_weight: cost of a pixel beyond that.
         old_triggers: share of the stamped images that carry a trigger as it was at the start.
         strength: range of the factor by which a stamped mask is made weaker or stronger.
+        shift: largest move of an image, as a share of its height and width.
+        light: largest change of an image's contrast, as a factor.
+        mirror: whether images are mirrored; the old network says what it makes of that.
     """
 
     steps: int = 200
@@ -60,6 +63,9 @@ class UnlearnConfig:
     size_weight: float = 0.05
     old_triggers: float = 0.5
     strength: tuple[float, float] = (0.6, 1.4)
+    shift: float = 0.0625
+    light: float = 0.2
+    mirror: bool = False
 
     def rate_at(self, step: int) -> float:
         """Return the learning rate at a step."""
@@ -67,16 +73,27 @@ class UnlearnConfig:
         return self.learning_rate * warm * (1 + math.cos(math.pi * step / self.steps)) / 2
 
 
+FEW_IMAGES = UnlearnConfig(learning_rate=1e-3, clean_weight=15.0, shift=0.15, light=0.4, mirror=True)
+"""Where a handful of images has to stand for all classes: small steps, and much made of each image."""
+
+
 @dataclass(frozen=True)
 class Unlearn:
-    """Unlearn a distribution of triggers while it looks for what is left of the backdoor."""
+    """Unlearn a distribution of triggers while it looks for what is left of the backdoor.
+
+    Attributes:
+        config: how.
+        few: how where there are too few images to hold any out.
+        name: of the method.
+    """
 
     config: UnlearnConfig = UnlearnConfig()
+    few: UnlearnConfig = FEW_IMAGES
     name: str = "unlearn"
 
     def repair(self, task: Task) -> nn.Module:
         """Return a copy of the task's network that has unlearned the triggers."""
-        return _Unlearning(task, self.config).run()
+        return _Unlearning(task, self.few if task.images.shared else self.config).run()
 
 
 class _Unlearning:
@@ -135,7 +152,10 @@ class _Unlearning:
         chosen = torch.randint(len(pixels), (self.config.clean_images - own,), generator=self.generator)
         owned = torch.randint(max(len(self.own), 1), (own,), generator=self.generator)
         index = torch.cat([*rows, chosen.to(self.device), self.own[owned.to(self.device)]])
-        images = mix(vary(pixels[index], self.generator), self.generator)
+        images = pixels[index]
+        if self.config.mirror:
+            images = mirrored(images, self.generator)
+        images = mix(vary(images, self.generator, self.config.shift, self.config.light), self.generator)
         stamped = len(rows) * self.config.stamped_images
         return images[:stamped].unflatten(0, (len(rows), -1)), images[stamped:]
 
