@@ -8,20 +8,23 @@ from __future__ import annotations
 
 import os
 import sys
+import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
 from torch import nn
 
 from goodnet.classifier import Preprocessing
 from goodnet.errors import MissingExtraError, ModelError
 from goodnet.formats.keras.graph import LayerGraph
-from goodnet.guard import MOST_EVIDENCE, NEVER, NOT_ITSELF, Guard, GuardedNetwork
+from goodnet.guard import MOST_EVIDENCE, NEVER, NOT_ITSELF, TINY, Guard, GuardedNetwork
 
 if TYPE_CHECKING:
     from goodnet.goodnet import GoodNet
 
+NAME = "goodnet.json"
 FORMATS = ("keras", "keras-h5")
 TOLERANCE = 1e-3
 
@@ -50,8 +53,8 @@ def write(good: GoodNet, path: Path) -> None:
     inputs = keras.Input(badnet.input_shape[1:], name="images")
     if isinstance(good.network, GuardedNetwork):
         repaired = _copy(keras, template, good.network.repaired, "repaired")
-        fired = _fired(keras, inputs, badnet, original.network, good.network)
-        scores = _guarded(keras, inputs, badnet(inputs), fired, repaired(inputs), good.network)
+        logits, fired = _tapped(keras, inputs, badnet, original.network, good.network)
+        scores = _guarded(keras, inputs, logits, fired, repaired, good.network)
     else:
         logits = badnet(inputs)
         scores = keras.ops.concatenate([logits, keras.ops.max(logits, axis=1, keepdims=True) - NEVER], axis=1)
@@ -60,14 +63,19 @@ def write(good: GoodNet, path: Path) -> None:
     named = path.with_name(path.name + ".keras")
     try:
         model.save(named)
+        with zipfile.ZipFile(named, "a") as archive:
+            archive.writestr(NAME, good.facts.to_json())
         named.replace(path)
     finally:
         named.unlink(missing_ok=True)
 
 
 def facts(path: Path) -> str | None:
-    """Return None: a `.keras` GoodNet is for use in Keras, and holds no notes for goodnet."""
-    return None
+    """Return what a `.keras` file says of itself as a GoodNet, or None."""
+    if not zipfile.is_zipfile(path):
+        return None
+    with zipfile.ZipFile(path) as archive:
+        return archive.read(NAME).decode("utf-8") if NAME in archive.namelist() else None
 
 
 def import_keras() -> Any:
@@ -118,36 +126,63 @@ def _fill(model: Any, graph: LayerGraph) -> None:
         layer.set_weights(holders[0].dump())
 
 
-def _fired(keras: Any, images: Any, badnet: Any, graph: nn.Module, network: GuardedNetwork) -> Any:
-    """Return what the BadNet's classifying layer is given for images, (B, F)."""
+def _tapped(keras: Any, images: Any, badnet: Any, graph: nn.Module, network: GuardedNetwork) -> tuple[Any, Any]:
+    """Return the BadNet's logits (B, N) for images, and what its classifying layer is given, (B, F).
+
+    The BadNet is cut in two before that layer, because a file can hold the weights of a layer only once.
+    """
     assert isinstance(graph, LayerGraph)
     if network.badnet.classifying is None:
-        return badnet(images)[:, :0]
+        logits = badnet(images)
+        return logits, logits[:, :0]
     classifying = graph.get_submodule(network.badnet.classifying)
     name = next((name for name, module in graph.layers.items() if classifying in module.modules()), None)
     if name is None:
         raise ModelError("the neurons of this network cannot be reached in Keras; save it as .onnx")
     given = badnet.get_layer(name).input
-    if len(given.shape) > 2:
-        given = keras.ops.mean(given, axis=tuple(range(1, len(given.shape) - 1)))
-    return keras.Model(badnet.inputs, given, name="neurons")(images)
+    fired = keras.Model(badnet.inputs, given, name="badnet_neurons")(images)
+    logits = keras.Model(given, badnet.outputs[0], name="badnet_logits")(fired)
+    if len(fired.shape) > 2:
+        fired = keras.ops.mean(fired, axis=tuple(range(1, len(fired.shape) - 1)))
+    return logits, fired
 
 
-def _guarded(keras: Any, images: Any, old: Any, fired: Any, new: Any, network: GuardedNetwork) -> Any:
+def _guarded(keras: Any, images: Any, old: Any, fired: Any, repaired: Any, network: GuardedNetwork) -> Any:
     """Return N + 1 scores, as `GuardedNetwork` computes them."""
     ops, layers, guard = keras.ops, keras.layers, network.guard
-    answered = ops.one_hot(ops.argmax(old, axis=-1), old.shape[-1])
+    own = ops.one_hot(ops.argmax(old, axis=-1), old.shape[-1])
+
+    def odds(logits: Any) -> Any:
+        others = ops.logsumexp(logits - NOT_ITSELF * own, axis=1, keepdims=True)
+        return ops.sum(logits * own, axis=1, keepdims=True) - others
+
+    def normal(logits: Any) -> Any:
+        return logits - ops.logsumexp(logits, axis=1, keepdims=True)
+
     table = np.stack([guard.flagged.cpu(), guard.threshold.cpu(), 1 / guard.unit.cpu()], axis=1)
-    facts = _fixed(layers, table, None, "guard_labels")(answered)
+    facts = _fixed(layers, table, None, "guard_labels")(own)
     judged, threshold, inverse = (facts[:, place : place + 1] for place in range(3))
-    against = ops.logsumexp(new - NOT_ITSELF * answered, axis=1, keepdims=True)
-    excess = against - ops.sum(new * answered, axis=1, keepdims=True) - threshold
-    suspicion = excess * inverse + float(guard.evidence_weight) * (
+    new = repaired(images)
+    suspicion = (odds(old) - odds(new) - threshold) * inverse + float(guard.evidence_weight) * (
         _pixel_evidence(keras, images, guard) + _neuron_evidence(keras, fired, guard)
     )
-    answers = judged * new + (1 - judged) * _shifted(keras, old, network)
+    other = normal(new) - NOT_ITSELF * own
+    if network.covers:
+        other = other + normal(repaired(_covered(keras, images, own, guard)))
+    caught = judged * ops.relu(ops.sign(suspicion))
+    answers = caught * other + (1 - caught) * _shifted(keras, old, network)
     backdoored = ops.max(answers, axis=1, keepdims=True) + judged * suspicion - (1 - judged) * NEVER
     return ops.concatenate([answers, backdoored], axis=1)
+
+
+def _covered(keras: Any, images: Any, own: Any, guard: Guard) -> Any:
+    """Return images with what surrounds the place of their answer's trigger painted over it."""
+    height, width = guard.places.shape[1:]
+    places = guard.places.flatten(1).cpu().numpy()
+    place = keras.layers.Reshape((height, width, 1))(_fixed(keras.layers, places, None, "guard_places")(own))
+    kept = 1 - place
+    mean = keras.layers.AveragePooling2D(guard.surroundings, strides=1, padding="same")
+    return images * kept + place * mean(images * kept) / (mean(kept) + TINY)
 
 
 def _shifted(keras: Any, logits: Any, network: GuardedNetwork) -> Any:
@@ -199,12 +234,13 @@ def _fixed(layers: Any, kernel: Any, bias: Any, name: str) -> Any:
 
 def _compare(good: GoodNet, model: Any) -> None:
     """Make sure that Keras answers as the network itself does."""
-    random = np.random.default_rng(0)
-    channels, height, width = good.facts.input_shape
-    pixels = random.random((4, channels, height, width), dtype=np.float32)
-    import torch
-
-    wanted = good.predict_proba(torch.from_numpy(pixels)).numpy()
-    got = np.asarray(model.predict(pixels.transpose(0, 2, 3, 1), verbose=0))
+    pixels = torch.rand(4, *good.facts.input_shape, generator=torch.Generator().manual_seed(0))
+    if isinstance(good.network, GuardedNetwork):
+        guard = good.network.guard
+        shape = (-1, *good.facts.input_shape)
+        masks, patterns = guard.masks.cpu().view(shape), guard.patterns.cpu().view(shape)
+        pixels = torch.cat([pixels, torch.where(masks > 0, patterns, pixels[:1])])
+    wanted = good.predict_proba(pixels).numpy()
+    got = np.asarray(model.predict(pixels.permute(0, 2, 3, 1).numpy(), verbose=0))
     if not np.allclose(got, wanted, atol=TOLERANCE):
         raise ModelError("the Keras model does not answer as the network does; save the GoodNet as .onnx")

@@ -37,6 +37,7 @@ MERGING: dict[str, Callable[[Any, Any], Any]] = {
     "TrueDivide": operator.truediv,
 }
 REDUCING: dict[str, Callable[..., Tensor]] = {
+    "Logsumexp": torch.logsumexp,
     "Max": torch.amax,
     "Mean": torch.mean,
     "Min": torch.amin,
@@ -47,6 +48,7 @@ POINTWISE: dict[str, Callable[[Tensor], Tensor]] = {
     "Exp": torch.exp,
     "Log": torch.log,
     "Negative": torch.neg,
+    "Sign": torch.sign,
     "Sqrt": torch.sqrt,
     "Square": torch.square,
 }
@@ -69,10 +71,12 @@ FUNCTIONS_ALONE = frozenset(
         *REDUCING,
         *POINTWISE,
         *ACTIVATIONS,
+        "Argmax",
         "Clip",
         "Divide",
         "ExpandDims",
         "GetItem",
+        "OneHot",
         "Power",
         "Squeeze",
         "Stack",
@@ -131,6 +135,12 @@ def _reshaping(kind: str, config: dict[str, Any]) -> Callable[..., Tensor]:
         function, keep = REDUCING[kind], bool(config.get("keepdims"))
         axes = [int(each) for each in axis] if isinstance(axis, (list, tuple)) else [int(axis)]
         return lambda x: function(x, axes, keepdim=keep)
+    if kind == "Argmax" and isinstance(axis, int):
+        place, keep = axis, bool(config.get("keepdims"))
+        return lambda x: x.argmax(place, keepdim=keep)
+    if kind == "OneHot" and axis == -1:
+        classes = int(config["num_classes"])
+        return lambda x: (x.unsqueeze(-1) == torch.arange(classes, device=x.device)).float()
     if kind == "Reshape":
         wanted = [int(size) for size in config["newshape"][1:]]  # the batch stays the batch
         return lambda x: x.reshape(x.shape[0], *wanted)
