@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from pathlib import Path
 
 import pytest
@@ -15,3 +16,12 @@ def data_dir() -> Path:
     if not place or not Path(place).is_dir():
         pytest.skip("GOODNET_DATA names no folder with the real models and images")
     return Path(place)
+
+
+@pytest.fixture(scope="session")
+def keras():
+    """Keras, on the backend that needs nothing more than torch."""
+    os.environ["KERAS_BACKEND"] = "torch"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return pytest.importorskip("keras")

@@ -147,7 +147,7 @@ class Guard(nn.Module):
     def neuron_evidence(self, fired: Tensor) -> Tensor:
         """Return by how many standard deviations neurons fire harder than on any clean image, (B,), 0..4."""
         if fired.shape[1] == 0:
-            return fired.new_zeros(len(fired))
+            return fired.new_zeros(fired.shape[0])
         beyond = (self.firing(fired) - self.usual_firing) / self.firing_deviation
         return beyond.amax(1).clamp(0.0, MOST_EVIDENCE)
 
