@@ -129,7 +129,8 @@ BAD = {
 @pytest.mark.parametrize("case", BAD)
 def test_bad_input_gives_one_message_and_exit_code_2(case: str, files: Path, nets: DemoNets, tmp_path: Path) -> None:
     np.savez(tmp_path / "plain.npz", x=whole(nets.triggered))
-    np.savez(tmp_path / "wide.npz", x=np.arange(50 * 16 * 20, dtype=np.uint8).reshape(50, 16, 20, 1), y=np.arange(50) % 10)
+    wide = np.arange(50 * 16 * 20).astype(np.uint8).reshape(50, 16, 20, 1)
+    np.savez(tmp_path / "wide.npz", x=wide, y=np.arange(50) % 10)
     report = goodnet.scan(nets.clean, nets.images, labels=[0, 1, 2])
     report.save_json(tmp_path / "other.json")
     real = {
