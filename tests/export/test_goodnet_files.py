@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,9 @@ import pytest
 import torch
 
 import goodnet
-from goodnet.errors import ImagesError, OutputError
+from goodnet.cli.repair import write_goodnet
+from goodnet.errors import ImagesError, ModelError, OutputError
+from goodnet.export import files
 from goodnet.goodnet import GoodNetFacts
 from goodnet.guard import Guard, GuardedNetwork
 from goodnet.redteam.demo import SIDE, digits
@@ -122,3 +125,31 @@ def test_bad_input_is_refused(good: goodnet.GoodNet, images: torch.Tensor, tmp_p
     with pytest.raises(OutputError, match="cannot write"):
         good.save(tmp_path / "nowhere" / "good.pt2")
     assert list(tmp_path.iterdir()) == []
+
+
+def half(good: goodnet.GoodNet, path: Path) -> None:
+    path.write_bytes(b"half a file")
+    raise KeyboardInterrupt
+
+
+def refuses(good: goodnet.GoodNet, path: Path) -> None:
+    raise ModelError("this network cannot be exported as ONNX")
+
+
+def test_an_interrupted_export_leaves_no_file(
+    good: goodnet.GoodNet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(files.EXPORTS, ".pt2", dataclasses.replace(files.EXPORTS[".pt2"], write=half))
+    with pytest.raises(KeyboardInterrupt):
+        good.save(tmp_path / "good.pt2")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_repair_that_cannot_be_written_as_asked_is_not_lost(
+    good: goodnet.GoodNet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(files.EXPORTS, ".onnx", dataclasses.replace(files.EXPORTS[".onnx"], write=refuses))
+    written, problem = write_goodnet(good, Path("net.onnx"), tmp_path / "good.onnx")
+    assert written == tmp_path / "good.pt2"
+    assert "cannot be exported" in str(problem)
+    assert goodnet.load_goodnet(written).facts == good.facts

@@ -106,7 +106,7 @@ def repair(
                 config=RepairConfig(rounds=rounds, guard=GuardConfig(false_positive_rate=false_positives)),
                 progress=progress,
             )
-            written, problem = _write(good, Path(model), out)
+            written, problem = write_goodnet(good, Path(model), out)
     except KeyboardInterrupt:
         messages.print("interrupted; nothing was written")
         raise typer.Exit(INTERRUPTED) from None
@@ -125,7 +125,7 @@ def repair(
     raise typer.Exit(EXIT[done.status] or (USAGE if any(failed) else 0))
 
 
-def _write(good: GoodNet, model: Path, out: Path) -> tuple[Path, ModelError | None]:
+def write_goodnet(good: GoodNet, model: Path, out: Path) -> tuple[Path, ModelError | None]:
     """Write the GoodNet; return where to, and what stood against the format that was asked for.
 
     A network without a backdoor is a copy of its own file where that says everything.

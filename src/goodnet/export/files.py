@@ -23,16 +23,18 @@ class Export:
     Attributes:
         write: writes a GoodNet to a path that is not there yet.
         facts: returns what a file of this format says of itself as JSON, or None if it is no GoodNet.
+        require: raises MissingExtraError where a package is missing that `write` needs.
     """
 
     write: Callable[[GoodNet, Path], None]
     facts: Callable[[Path], str | None]
+    require: Callable[[], object]
 
 
 EXPORTS = {
-    ".onnx": Export(onnx.write, onnx.facts),
-    ".pt2": Export(program.write, program.facts),
-    ".keras": Export(keras.write, keras.facts),
+    ".onnx": Export(onnx.write, onnx.facts, onnx.import_onnx),
+    ".pt2": Export(program.write, program.facts, lambda: None),
+    ".keras": Export(keras.write, keras.facts, keras.import_keras),
 }
 
 
@@ -41,10 +43,13 @@ def export_for(path: Path) -> Export:
 
     Raises:
         OutputError: no format goes by that suffix.
+        MissingExtraError: an optional package is needed.
     """
     if path.suffix.lower() not in EXPORTS:
         raise OutputError(f"expected a file name that ends in {', '.join(EXPORTS)} to write a GoodNet to, got {path}")
-    return EXPORTS[path.suffix.lower()]
+    export = EXPORTS[path.suffix.lower()]
+    export.require()
+    return export
 
 
 def save(good: GoodNet, path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import logging
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -30,11 +31,7 @@ def write(good: GoodNet, path: Path) -> None:
         ModelError: the network cannot be exported, or answers differently as ONNX.
         MissingExtraError: onnx or onnxscript is missing.
     """
-    try:
-        import onnx
-        import onnxscript  # noqa: F401 - torch's exporter needs it
-    except ImportError as error:
-        raise MissingExtraError("writing ONNX models", "onnx") from error
+    onnx = import_onnx()
     example = torch.rand(2, *good.facts.input_shape, generator=torch.Generator().manual_seed(0))
     model = onnx.load_from_string(_export(good.network.cpu(), example))
     good.network.to(good.device)
@@ -42,6 +39,20 @@ def write(good: GoodNet, path: Path) -> None:
     entry.key, entry.value = KEY, good.facts.to_json()
     onnx.save(model, str(path))
     _compare(good, path, example)
+
+
+def import_onnx() -> ModuleType:
+    """Return the package onnx.
+
+    Raises:
+        MissingExtraError: it is missing, or onnxscript is, which torch's exporter needs.
+    """
+    try:
+        import onnx
+        import onnxscript  # noqa: F401
+    except ImportError as error:
+        raise MissingExtraError("writing ONNX models", "onnx") from error
+    return onnx
 
 
 def facts(path: Path) -> str | None:
