@@ -1,6 +1,6 @@
 """The repair figures of the README, and the paper's own experiment run again.
 
-    python benchmarks/repair_table.py zoo --data DATA [--only g_rn_patch7 ...] [--method unlearn] [--seeds 0 1 2]
+    python benchmarks/repair_table.py zoo --data DATA [--only g_rn_patch7 ...] [--method auto] [--count 8] [--seeds 0]
     python benchmarks/repair_table.py paper --data DATA [--epochs 30] [--json OUT]
 
 `zoo` repairs the networks of DATA/zoo with 5 % of the training images and the true target label (a scan comes before,
@@ -107,7 +107,9 @@ def zoo(options: argparse.Namespace) -> list[dict[str, Any]]:
         stamped = pixels.permute(0, 3, 1, 2).float().div(255)[victims].contiguous()
         source, keys = TRAIN[name[0]]
         for seed in options.seeds:
-            images = goodnet.load_images(options.data / source, keys=keys, limit=SHARE[name[0]], seed=seed)
+            images = goodnet.load_images(
+                options.data / source, keys=keys, limit=options.count or SHARE[name[0]], seed=seed
+            )
             started = time.monotonic()
             good = goodnet.repair(model, images, labels=[about["target"]], method=options.method, seed=seed)
             row = {"seconds": time.monotonic() - started, **figures(good, test, stamped, truth[victims])}
@@ -182,8 +184,9 @@ def main() -> None:
     parser.add_argument("experiment", choices=["zoo", "paper"])
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--only", nargs="*")
-    parser.add_argument("--method", default="unlearn")
+    parser.add_argument("--method", default="auto")
     parser.add_argument("--seeds", type=int, nargs="*", default=[0])
+    parser.add_argument("--count", type=int, help="clean images to repair with; 5 %% of the training set without")
     parser.add_argument("--epochs", type=int, default=30)
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()

@@ -38,8 +38,9 @@ class GuardConfig:
 
     Attributes:
         false_positive_rate: share of the clean inputs of a flagged label that may be called backdoored, 0..1.
-        unknown_rate: share of the clean inputs of other labels, 0..1, that lie beyond the threshold of a label of which
-            too few clean inputs are known. Such a label is a rare answer, and a suspicious one.
+        unknown_rate: for a label of which too few clean inputs are known: share of those of other labels, 0..1, that
+            lie beyond what counts as the clean images' limit.
+        towards_unknown: the same as `towards_triggered` for such a label, which is a rare answer and a suspicious one.
         towards_triggered: where the threshold lies between the clean images' limit and the stamped images', 0..1,
             if they are apart.
         evidence_weight: how much neurons or pixels count that are beyond those of any clean image, for each standard
@@ -51,10 +52,11 @@ class GuardConfig:
 
     false_positive_rate: float = 0.01
     unknown_rate: float = 0.05
+    towards_unknown: float = 0.25
     towards_triggered: float = 0.35
     evidence_weight: float = 0.25
     driven_neurons: float = 0.01
-    stamped_quantile: float = 0.01
+    stamped_quantile: float = 0.05
 
 
 class Guard(nn.Module):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Sequence
 
 import torch
@@ -70,15 +69,14 @@ def fit_guard(
     others = _variants(everything[guard.flagged[answers] == 0][:STAMPED], generator)
     for label in labels:
         own = _lost_odds(guard, old, new, _variants(everything[answers == label], generator), label)
+        stamped = _lost_odds(guard, old, new, _stamped(images, triggers, label), label)
         if len(own) >= FEWEST:
-            stamped = _lost_odds(guard, old, new, _stamped(images, triggers, label), label)
-            _fit_threshold(guard, label, own, stamped, config)
+            rate, towards = config.false_positive_rate, config.towards_triggered
         else:
             # What the repair does to inputs of other labels shows what it does to clean ones.
-            like = _lost_odds(guard, old, new, others, None)
-            _fit_threshold(
-                guard, label, like, None, dataclasses.replace(config, false_positive_rate=config.unknown_rate)
-            )
+            own = torch.cat([own, _lost_odds(guard, old, new, others, None)])
+            rate, towards = config.unknown_rate, config.towards_unknown
+        _fit_threshold(guard, label, own, rate, stamped, config.stamped_quantile, towards)
     return GuardedNetwork(model.network, new.classifier.network, model.preprocessing, guard, classifying).eval()
 
 
@@ -166,14 +164,15 @@ def _lost_odds(guard: Guard, old: Engine, new: Engine, images: Tensor, label: in
     return guard.lost_odds(before[sent], after[sent])
 
 
-def _fit_threshold(guard: Guard, label: int, clean: Tensor, stamped: Tensor | None, config: GuardConfig) -> None:
+def _fit_threshold(
+    guard: Guard, label: int, clean: Tensor, rate: float, stamped: Tensor, quantile: float, towards: float
+) -> None:
     """Set a label's threshold and the unit that it is measured in."""
     if len(clean) < 2:
         return
-    threshold = float(clean.quantile(1 - config.false_positive_rate))
-    if stamped is not None and len(stamped):
-        limit = float(stamped.quantile(config.stamped_quantile))
-        threshold += config.towards_triggered * max(limit - threshold, 0.0)
+    threshold = float(clean.quantile(1 - rate))
+    if len(stamped):
+        threshold += towards * max(float(stamped.quantile(quantile)) - threshold, 0.0)
     guard.threshold[label] = threshold
     guard.unit[label] = max(float(clean.std()), 1e-3)
 
