@@ -10,6 +10,7 @@ from goodnet.images import CleanImages
 from goodnet.redteam.demo import make_demo_nets
 from goodnet.repair import repair
 from goodnet.report.pictures import save_triggers
+from goodnet.report.repair_pictures import save_repair_pictures
 from goodnet.report.repair_terminal import show_repair
 from goodnet.report.schema import ScanReport
 from goodnet.report.terminal import ScanProgress, show
@@ -52,10 +53,19 @@ def run_demo(seed: int, folder: Path, console: Console) -> tuple[ScanReport, Sca
     triggered = CleanImages(nets.triggered, nets.triggered_labels, source="the attacker's own images")
     with ScanProgress(console) as progress:
         good = repair(
-            nets.badnet, nets.images, badnet, method="unlearn", triggered=triggered, progress=progress, seed=seed
+            nets.badnet,
+            nets.images,
+            badnet,
+            method="unlearn",
+            triggered=triggered,
+            seed=seed,
+            progress=progress,
         )
     assert good.report is not None
     show_repair(good.report, console)
+    drawn = save_repair_pictures(good, nets.images, folder)
     good.save(folder / "good.pt2")
+    if drawn:
+        console.print(f"Before and after is drawn in {drawn[0]}", soft_wrap=True)
     console.print(f"The GoodNet is in {folder / 'good.pt2'}; goodnet predict takes it", soft_wrap=True)
     return badnet, clean

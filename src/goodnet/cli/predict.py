@@ -86,7 +86,7 @@ def _explain(network: GoodNet, images: CleanImages, number: int, path: str, fold
     name = "".join(letter if letter.isalnum() or letter in "-_." else "_" for letter in path)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        explanation.picture().save(folder / f"{name}.png")
+        explanation.picture().save(folder / f"{name.removesuffix('.png')}.png")
     except OSError as error:
         raise OutputError(f"cannot write into {folder}: {error.strerror or error}") from error
     typer.echo(f"  {explanation.text}")
