@@ -120,6 +120,29 @@ def test_pruning_removes_what_it_can_at_a_stated_loss(nets: DemoNets, triggered:
     assert len(changed) <= 1
 
 
+def test_a_backdoor_that_is_left_is_named(nets: DemoNets) -> None:
+    config = goodnet.RepairConfig(rounds=1)
+    good = goodnet.repair(
+        nets.badnet, nets.images, labels=[nets.target_label], method="finetune", seed=1, config=config
+    )
+    assert good.report is not None
+    assert good.report.status == "incomplete"
+    assert good.report.rounds[0].remaining == (nets.target_label,)
+    assert "still finds a backdoor" in good.report.summary
+
+
+def test_a_handful_of_images_is_enough(nets: DemoNets, triggered: goodnet.CleanImages) -> None:
+    few = nets.images.take(torch.arange(12))
+    good = goodnet.repair(nets.badnet, few, labels=[nets.target_label], method="unlearn", triggered=triggered, seed=1)
+    assert good.report is not None
+    assert good.report.real_trigger is not None
+    assert good.report.real_trigger.asr_after <= 0.05
+    assert good.report.real_trigger.handled >= 0.95
+    assert nets.images.labels is not None
+    assert accuracy(good.predict(nets.images.pixels, filter=False), nets.images.labels) >= nets.badnet_accuracy - 0.03
+    assert any("only 12 images" in warning for warning in good.report.warnings)
+
+
 def test_auto_picks_by_outcome_and_says_why(nets: DemoNets) -> None:
     config = goodnet.RepairConfig(rounds=1)
     good = goodnet.repair(nets.badnet, nets.images, labels=[nets.target_label], seed=1, config=config)

@@ -89,12 +89,10 @@ def filter_figures(good: GoodNet, old: Engine, images: RepairImages, triggers: T
         """Return which images the filter judges, and what the GoodNet says of them all."""
         return torch.isin(old.predict(pixels).argmax(1).cpu(), flagged), good.scores(pixels).argmax(1)
 
-    clean = torch.cat([images.held_pixels, _variants(images.held_pixels, generator, 3)])
     held = images.held_labels.cpu()
-    judged, said = judged_of(clean)
-    judged &= torch.isin(held.repeat(len(clean) // len(held)), flagged)
-    if images.shared:
-        judged &= False  # what the BadNet calls one of a few images' blends is no clean input of that label
+    judged, said = judged_of(_variants(images.held_pixels, generator, 4))
+    # What the BadNet calls a blend of a few images is no clean input of that label.
+    judged &= torch.isin(held.repeat(4), flagged) & (not images.shared)
     wrong, total = 0, 0
     for number, target in enumerate(triggers.labels.tolist()):
         chosen = (images.held_labels != target).nonzero().flatten()[:STAMPED]
