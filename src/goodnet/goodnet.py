@@ -135,7 +135,8 @@ class GoodNet:
         return [explain(self, each) for each in self._pixels(images)]
 
     def save(self, path: str | Path) -> None:
-        """Write the GoodNet as one self-contained file: `.onnx` or `.pt2`, or `.keras` where it came from Keras.
+        """Write the GoodNet as one self-contained file: `.onnx`, `.pt2` or `.ts` (TorchScript), or
+        `.keras` where it came from Keras.
 
         Raises:
             OutputError: the file cannot be written; nothing is left half-written.

@@ -79,7 +79,7 @@ def test_probabilities(good: goodnet.GoodNet, images: torch.Tensor) -> None:
     assert torch.equal(chances.argmax(1), good.predict(stamped(images)))
 
 
-@pytest.mark.parametrize("name", ["good.onnx", "good.pt2"])
+@pytest.mark.parametrize("name", ["good.onnx", "good.pt2", "good.ts"])
 def test_a_file_holds_everything(name: str, good: goodnet.GoodNet, images: torch.Tensor, tmp_path: Path) -> None:
     good.save(tmp_path / name)
     assert [path.name for path in tmp_path.iterdir()] == [name]

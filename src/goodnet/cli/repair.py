@@ -13,7 +13,7 @@ from goodnet.classifier import Preprocessing
 from goodnet.cli import options, outputs, parse
 from goodnet.cli.app import INTERRUPTED, USAGE, app, complain, exit_codes, messages, output
 from goodnet.errors import GoodnetError, ModelError, OutputError
-from goodnet.export.files import export_for
+from goodnet.export.files import export_for, save_somehow
 from goodnet.formats import load_model
 from goodnet.goodnet import GoodNet
 from goodnet.guard import GuardConfig
@@ -33,7 +33,9 @@ EXIT = {"repaired": 0, "unchanged": 0, "incomplete": 1, "inconclusive": 3}
 def repair(
     model: options.Model,
     images: options.Images,
-    out: Annotated[Path, typer.Option("--output", "-o", help="Write the GoodNet to this file: .onnx, .pt2 or .keras.")],
+    out: Annotated[
+        Path, typer.Option("--output", "-o", help="Write the GoodNet to this file: .onnx, .pt2, .ts or .keras.")
+    ],
     report: Annotated[
         Path | None, typer.Option(help="Scan report of this model, by scan --json; without, it is scanned first.")
     ] = None,
@@ -114,7 +116,9 @@ def repair(
     assert done is not None
     show_repair(done, output)
     output.print(f"written to {written}", highlight=False, soft_wrap=True)
-    failed: list[GoodnetError | None] = [problem]
+    failed: list[GoodnetError | None] = []
+    if problem is not None:
+        failed.append(OutputError(f"{problem}. It is in {written} now"))
     if json is not None:
         failed.append(outputs.rescued(done.save_json, json))
     if pictures is not None:
@@ -134,16 +138,7 @@ def write_goodnet(good: GoodNet, model: Path, out: Path) -> tuple[Path, ModelErr
     if not good.facts.changed and plain and model.suffix.lower() == out.suffix.lower():
         _copy(model, out)
         return out, None
-    try:
-        good.save(out)
-    except ModelError as error:
-        instead = out.with_suffix(".pt2" if out.suffix.lower() != ".pt2" else ".onnx")
-        try:
-            good.save(instead)
-        except GoodnetError:
-            raise error from None
-        return instead, error
-    return out, None
+    return save_somehow(good, out)
 
 
 def _copy(model: Path, out: Path) -> None:

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import torch
 
-from goodnet.errors import GoodnetError, ModelError, OutputError
-from goodnet.export import keras, onnx, program
+from goodnet.errors import GoodnetError, MissingExtraError, ModelError, OutputError
+from goodnet.export import keras, onnx, program, torchscript
 from goodnet.formats import load_model
 from goodnet.goodnet import GoodNet, GoodNetFacts
 from goodnet.version import __version__
@@ -34,6 +34,7 @@ class Export:
 EXPORTS = {
     ".onnx": Export(onnx.write, onnx.facts, onnx.import_onnx),
     ".pt2": Export(program.write, program.facts, lambda: None),
+    ".ts": Export(torchscript.write, program.facts, lambda: None),
     ".keras": Export(keras.write, keras.facts, keras.import_keras),
 }
 
@@ -73,6 +74,30 @@ def save(good: GoodNet, path: Path) -> None:
         raise OutputError(f"cannot write the GoodNet to {path}: {error.strerror or error}") from error
     finally:
         partial.unlink(missing_ok=True)
+
+
+def save_somehow(good: GoodNet, path: Path) -> tuple[Path, ModelError | None]:
+    """Write a GoodNet to a file or, if its network cannot be exported so, beside it in the next format that takes it.
+
+    Returns:
+        Where it was written, and what stood against the format that was asked for.
+
+    Raises:
+        ModelError: no format takes it.
+        OutputError: the suffix is unknown or the file cannot be written.
+        MissingExtraError: an optional package is needed.
+    """
+    try:
+        save(good, path)
+    except ModelError as error:
+        for suffix in (".pt2", ".onnx", ".ts"):
+            try:
+                save(good, path.with_suffix(suffix))
+            except (ModelError, MissingExtraError):
+                continue
+            return path.with_suffix(suffix), error
+        raise
+    return path, None
 
 
 def load_goodnet(path: str | Path, *, device: str | torch.device = "cpu") -> GoodNet:
