@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from goodnet.errors import ImagesError, ModelError
+from goodnet.errors import ImagesError, ModelError, in_short
 from goodnet.logits import with_logits
 
 Shape = tuple[int, int, int]
@@ -142,7 +142,7 @@ class Classifier:
             TypeError,
             ValueError,
         ) as error:
-            reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+            reason = in_short(error)
             raise ModelError(
                 f"{self.path} does not accept images of {'x'.join(map(str, shape))} "
                 f"(channels x height x width): {reason}"

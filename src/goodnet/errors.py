@@ -38,3 +38,9 @@ class MissingExtraError(GoodnetError):
 
     def __init__(self, purpose: str, extra: str) -> None:
         super().__init__(f"{purpose} needs an extra package; install it with: pip install 'goodnet[{extra}]'")
+
+
+def in_short(error: BaseException, most: int = 200) -> str:
+    """Return the first line of what another library's error says, at most so many characters, or its name."""
+    lines = str(error).strip().splitlines()
+    return lines[0][:most] if lines else type(error).__name__

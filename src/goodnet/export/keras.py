@@ -17,7 +17,7 @@ import torch
 from torch import nn
 
 from goodnet.classifier import Preprocessing
-from goodnet.errors import MissingExtraError, ModelError
+from goodnet.errors import MissingExtraError, ModelError, in_short
 from goodnet.formats.keras.graph import LayerGraph
 from goodnet.guard import MOST_EVIDENCE, NEVER, NOT_ITSELF, TINY, Guard, GuardedNetwork
 
@@ -45,7 +45,7 @@ def write(good: GoodNet, path: Path) -> None:
     try:
         template = keras.models.load_model(original.path, compile=False)
     except (ValueError, TypeError, KeyError, AttributeError) as error:
-        reason = str(error).strip().splitlines()[0][:200]
+        reason = in_short(error)
         raise ModelError(
             f"Keras {keras.__version__} cannot open {original.path} ({reason}); save it as .onnx"
         ) from error

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from goodnet.errors import MissingExtraError, ModelError
+from goodnet.errors import MissingExtraError, ModelError, in_short
 
 if TYPE_CHECKING:
     from goodnet.goodnet import GoodNet
@@ -98,7 +98,7 @@ def _export(network: nn.Module, example: torch.Tensor) -> bytes:
             )
             return buffer.getvalue()
     except Exception as error:
-        reason = str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__
+        reason = in_short(error)
         raise ModelError(f"this network cannot be exported as ONNX ({reason}); save it as .pt2 instead") from error
     finally:
         logger.setLevel(level)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from goodnet.errors import ModelError
+from goodnet.errors import ModelError, in_short
 
 if TYPE_CHECKING:
     from goodnet.goodnet import GoodNet
@@ -28,7 +28,7 @@ def write(good: GoodNet, path: Path) -> None:
         with torch.no_grad():
             program = torch.export.export(network, (example,), dynamic_shapes=({0: torch.export.Dim("batch")},))
     except Exception as error:
-        reason = str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__
+        reason = in_short(error)
         raise ModelError(f"this network cannot be exported by torch.export ({reason}); save it as .onnx") from error
     finally:
         good.network.to(good.device)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from goodnet.errors import ModelError
+from goodnet.errors import ModelError, in_short
 from goodnet.export.program import NAME
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ def write(good: GoodNet, path: Path) -> None:
             traced = torch.jit.trace(network, example)
         torch.jit.save(traced, str(path), _extra_files={NAME: good.facts.to_json()})
     except RuntimeError as error:
-        reason = str(error).strip().splitlines()[0][:200]
+        reason = in_short(error)
         raise ModelError(f"this network cannot be written as TorchScript ({reason})") from error
     finally:
         good.network.to(good.device)

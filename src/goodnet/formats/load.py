@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from goodnet.classifier import Classifier, PartialShape, Preprocessing, Shape, freeze
-from goodnet.errors import GoodnetError, ModelError
+from goodnet.errors import GoodnetError, ModelError, in_short
 from goodnet.formats import live
 from goodnet.formats.exported import EXPORT_FORMAT
 from goodnet.formats.keras import HDF5_FORMAT, KERAS_FORMAT
@@ -147,7 +147,7 @@ def _read(path: Path, options: ReadOptions) -> LoadedNetwork:
             raise
         raise type(error)(f"{path}: {error}") from error
     except DAMAGE as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        reason = in_short(error)
         raise ModelError(
             f"{path} looks like {form.name} but cannot be read; it may be damaged or cut off: {reason}"
         ) from error
@@ -163,7 +163,7 @@ def _device(name: str | torch.device) -> torch.device:
         device = torch.device(name)
         torch.zeros(1, device=device)
     except (RuntimeError, AssertionError) as error:
-        reason = str(error).strip().splitlines()[0]
+        reason = in_short(error)
         raise ModelError(
             f"expected a device that torch can use here, such as cpu or cuda, got {name!r}: {reason}"
         ) from error

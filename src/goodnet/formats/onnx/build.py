@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor, nn
 
-from goodnet.errors import ModelError
+from goodnet.errors import ModelError, in_short
 from goodnet.formats.onnx.constants import CONSTANT_OPERATORS
 from goodnet.formats.onnx.graph import Array, Attributes, Call, Function, OnnxGraph, Operation
 from goodnet.formats.onnx.layers import WEIGHTED, linear
@@ -80,7 +80,7 @@ def build_graph(model: Any, image: str) -> OnnxGraph:
         except NotImplementedError as error:
             raise ModelError(f"the ONNX node {node.name or node.op_type!r} cannot be converted: {error}") from error
         except (ValueError, TypeError, KeyError, IndexError, RuntimeError) as error:
-            reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+            reason = in_short(error)
             raise ModelError(f"the ONNX node {node.name!r} ({node.op_type}) is not valid: {reason}") from error
         given = tuple(name for place, name in enumerate(names) if place not in constants)
         calls.append(Call(layer, given, tuple(node.output)))

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from goodnet.classifier import PartialShape
-from goodnet.errors import MissingExtraError, ModelError, UnsafeModelError
+from goodnet.errors import MissingExtraError, ModelError, UnsafeModelError, in_short
 from goodnet.formats.each_alone import EachAlone
 from goodnet.formats.loaded import Format, LoadedNetwork, ReadOptions
 from goodnet.formats.onnx.build import build_graph
@@ -44,13 +44,13 @@ def read_onnx(path: Path, options: ReadOptions) -> LoadedNetwork:
         try:
             onnx.load_external_data_for_model(model, str(path.parent.absolute()))
         except (onnx.checker.ValidationError, OSError, ValueError) as error:
-            reason = str(error).strip().splitlines()[0]
+            reason = in_short(error)
             raise ModelError(f"the model keeps weights in other files, which cannot be read: {reason}") from error
         for each in model.graph.output:
             each.type.tensor_type.shape.SetInParent()  # some producers leave it out, which the checker does not allow
         onnx.checker.check_model(model)
     except (DecodeError, onnx.checker.ValidationError, OSError) as error:
-        reason = str(error).strip().splitlines()[0]
+        reason = in_short(error)
         raise ModelError(f"expected a whole ONNX model, but it is damaged or cut off: {reason}") from error
     weights = {tensor.name for tensor in model.graph.initializer}
     inputs = [each for each in model.graph.input if each.name not in weights]
