@@ -78,13 +78,16 @@ def wilson(right: int, count: int, deviations: float = 1.96) -> tuple[float, flo
 
     >>> wilson(0, 0)
     (0.0, 1.0)
+    >>> wilson(51, 51)[1]
+    1.0
     """
     if count == 0:
         return 0.0, 1.0
     share, square = right / count, deviations**2
     centre = (share + square / (2 * count)) / (1 + square / count)
     reach = deviations / (1 + square / count) * math.sqrt(share * (1 - share) / count + square / (4 * count**2))
-    return max(0.0, centre - reach), min(1.0, centre + reach)
+    # At the ends the formula gives 0 and 1, which rounding must not miss.
+    return 0.0 if right == 0 else centre - reach, 1.0 if right == count else centre + reach
 
 
 def logit_distance(logits: Tensor, wanted: Tensor, scale: Tensor) -> Tensor:
