@@ -105,7 +105,7 @@ def inside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captu
     def run_inside(*arguments: object) -> tuple[int, str, str]:
         with warnings.catch_warnings(), pytest.raises(SystemExit) as stopped:
             warnings.simplefilter("ignore")
-            cli.app([str(each) for each in arguments])
+            cli.app.app([str(each) for each in arguments])
         out, err = capsys.readouterr()
         return int(stopped.value.code or 0), out, " ".join(err.split())
 
