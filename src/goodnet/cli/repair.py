@@ -24,6 +24,7 @@ from goodnet.report.reading import read_scan_report
 from goodnet.report.repair_pictures import save_repair_pictures
 from goodnet.report.repair_terminal import show_repair
 from goodnet.report.terminal import ScanProgress
+from goodnet.whole import written_whole
 
 EXIT = {"repaired": 0, "unchanged": 0, "incomplete": 1, "inconclusive": 3}
 
@@ -136,17 +137,7 @@ def write_goodnet(good: GoodNet, model: Path, out: Path) -> tuple[Path, ModelErr
     """
     plain = good.repaired is not None and good.repaired.preprocessing == Preprocessing()
     if not good.facts.changed and plain and model.suffix.lower() == out.suffix.lower():
-        _copy(model, out)
+        with written_whole(out, "GoodNet") as unfinished:
+            shutil.copyfile(model, unfinished)
         return out, None
     return save_somehow(good, out)
-
-
-def _copy(model: Path, out: Path) -> None:
-    partial = out.with_name(f".partial-{out.name}")
-    try:
-        shutil.copyfile(model, partial)
-        partial.replace(out)
-    except OSError as error:
-        raise OutputError(f"cannot write the GoodNet to {out}: {error.strerror or error}") from error
-    finally:
-        partial.unlink(missing_ok=True)

@@ -9,11 +9,12 @@ from pathlib import Path
 
 import torch
 
-from goodnet.errors import GoodnetError, MissingExtraError, ModelError, OutputError
-from goodnet.export import keras, onnx, program, torchscript
+from goodnet.errors import MissingExtraError, ModelError, OutputError
+from goodnet.export import keras, notes, onnx, program, torchscript
 from goodnet.formats import load_model
 from goodnet.goodnet import GoodNet, GoodNetFacts
 from goodnet.version import __version__
+from goodnet.whole import written_whole
 
 
 @dataclass(frozen=True)
@@ -22,20 +23,18 @@ class Export:
 
     Attributes:
         write: writes a GoodNet to a path that is not there yet.
-        facts: returns what a file of this format says of itself as JSON, or None if it is no GoodNet.
         require: raises MissingExtraError where a package is missing that `write` needs.
     """
 
     write: Callable[[GoodNet, Path], None]
-    facts: Callable[[Path], str | None]
     require: Callable[[], object]
 
 
 EXPORTS = {
-    ".onnx": Export(onnx.write, onnx.facts, onnx.import_onnx),
-    ".pt2": Export(program.write, program.facts, lambda: None),
-    ".ts": Export(torchscript.write, program.facts, lambda: None),
-    ".keras": Export(keras.write, keras.facts, keras.import_keras),
+    ".onnx": Export(onnx.write, onnx.import_onnx),
+    ".pt2": Export(program.write, lambda: None),
+    ".ts": Export(torchscript.write, lambda: None),
+    ".keras": Export(keras.write, keras.import_keras),
 }
 
 
@@ -62,18 +61,9 @@ def save(good: GoodNet, path: Path) -> None:
         MissingExtraError: an optional package is needed.
     """
     write = export_for(path).write
-    partial = path.with_name(f".partial-{path.name}")
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of the exporters, about their own insides
-            write(good, partial)
-        partial.replace(path)
-    except GoodnetError:
-        raise
-    except OSError as error:
-        raise OutputError(f"cannot write the GoodNet to {path}: {error.strerror or error}") from error
-    finally:
-        partial.unlink(missing_ok=True)
+    with written_whole(path, "GoodNet") as partial, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of the exporters, about their own insides
+        write(good, partial)
 
 
 def save_somehow(good: GoodNet, path: Path) -> tuple[Path, ModelError | None]:
@@ -109,7 +99,7 @@ def load_goodnet(path: str | Path, *, device: str | torch.device = "cpu") -> Goo
     """
     path = Path(path)
     model = load_model(path, device=device)
-    found = next((text for export in EXPORTS.values() if (text := export.facts(path)) is not None), None)
+    found = notes.in_archive(path) or onnx.facts(path)
     if found is None:
         facts = GoodNetFacts(model.classes, model.shape, (), False, 0.0, path.name, model.sha256, __version__)
         from goodnet.guard import UnguardedNetwork

@@ -18,13 +18,13 @@ from torch import nn
 
 from goodnet.classifier import Preprocessing
 from goodnet.errors import MissingExtraError, ModelError, in_short
+from goodnet.export.notes import NAME
 from goodnet.formats.keras.graph import LayerGraph
 from goodnet.guard import MOST_EVIDENCE, NEVER, NOT_ITSELF, TINY, Guard, GuardedNetwork
 
 if TYPE_CHECKING:
     from goodnet.goodnet import GoodNet
 
-NAME = "goodnet.json"
 FORMATS = ("keras", "keras-h5")
 TOLERANCE = 1e-3
 
@@ -68,14 +68,6 @@ def write(good: GoodNet, path: Path) -> None:
         named.replace(path)
     finally:
         named.unlink(missing_ok=True)
-
-
-def facts(path: Path) -> str | None:
-    """Return what a `.keras` file says of itself as a GoodNet, or None."""
-    if not zipfile.is_zipfile(path):
-        return None
-    with zipfile.ZipFile(path) as archive:
-        return archive.read(NAME).decode("utf-8") if NAME in archive.namelist() else None
 
 
 def import_keras() -> Any:

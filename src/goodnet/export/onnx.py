@@ -13,6 +13,7 @@ import torch
 from torch import nn
 
 from goodnet.errors import MissingExtraError, ModelError, in_short
+from goodnet.export.example import on_cpu
 
 if TYPE_CHECKING:
     from goodnet.goodnet import GoodNet
@@ -32,9 +33,8 @@ def write(good: GoodNet, path: Path) -> None:
         MissingExtraError: onnx or onnxscript is missing.
     """
     onnx = import_onnx()
-    example = torch.rand(2, *good.facts.input_shape, generator=torch.Generator().manual_seed(0))
-    model = onnx.load_from_string(_export(good.network.cpu(), example))
-    good.network.to(good.device)
+    with on_cpu(good) as (network, example):
+        model = onnx.load_from_string(_export(network, example))
     entry = model.metadata_props.add()
     entry.key, entry.value = KEY, good.facts.to_json()
     onnx.save(model, str(path))

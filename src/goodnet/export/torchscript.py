@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import torch
 
 from goodnet.errors import ModelError, in_short
-from goodnet.export.program import NAME
+from goodnet.export.example import on_cpu
+from goodnet.export.notes import NAME
 
 if TYPE_CHECKING:
     from goodnet.goodnet import GoodNet
@@ -20,14 +21,10 @@ def write(good: GoodNet, path: Path) -> None:
     Raises:
         ModelError: the network cannot be traced.
     """
-    example = torch.rand(2, *good.facts.input_shape, generator=torch.Generator().manual_seed(0))
-    network = good.network.cpu()
     try:
-        with torch.no_grad():
+        with on_cpu(good) as (network, example), torch.no_grad():
             traced = torch.jit.trace(network, example)
         torch.jit.save(traced, str(path), _extra_files={NAME: good.facts.to_json()})
     except RuntimeError as error:
         reason = in_short(error)
         raise ModelError(f"this network cannot be written as TorchScript ({reason})") from error
-    finally:
-        good.network.to(good.device)

@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from goodnet.errors import OutputError
 from goodnet.triggers import Trigger
 from goodnet.verdict import Verdict
+from goodnet.whole import written_whole
 
 SCHEMA_VERSION = "1.0"
 
@@ -148,12 +148,8 @@ def write_json(content: Any, path: Path) -> None:
         OutputError: the file cannot be written.
     """
     text = json.dumps(content, indent=2, allow_nan=False) + "\n"
-    partial = path.with_name(f".{path.name}.partial")
-    try:
+    with written_whole(path, "report") as partial:
         partial.write_text(text, encoding="utf-8")
-        partial.replace(path)
-    except OSError as error:
-        raise OutputError(f"cannot write the report to {path}: {error.strerror or error}") from error
 
 
 def plain(value: Any) -> Any:
