@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import platform
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -24,7 +23,8 @@ from goodnet.inversion import ImagePool
 from goodnet.preflight import check
 from goodnet.preflight.check import PreflightResult
 from goodnet.progress import Progress, Silent
-from goodnet.report.schema import CostFacts, ImageFacts, LabelReport, ModelFacts, ScanReport, Status
+from goodnet.report.facts import cost_facts, image_facts, model_facts, versions
+from goodnet.report.schema import LabelReport, ScanReport, Status
 from goodnet.search import Found, Search
 from goodnet.triggers import Patch
 from goodnet.verdict import Calibration, Decision, decide, shipped_calibration
@@ -113,17 +113,12 @@ def scan(
         reasons=decision.reasons,
         target_labels=decision.flagged,
         labels=_labels(found, evidence, decision, skipped),
-        model=_model_facts(ready.model, ready.settings),
-        images=ImageFacts(
-            source=images.source,
-            count=len(images),
-            labelled=images.labels is not None,
-            clean_accuracy=ready.clean_accuracy,
-        ),
-        cost=_cost_facts(engine, time.monotonic() - started),
+        model=model_facts(ready.model, ready.settings),
+        images=image_facts(images, ready.clean_accuracy),
+        cost=cost_facts(engine.cost, time.monotonic() - started, engine.device, engine.bfloat16),
         preset=preset,
         seed=seed,
-        versions={"goodnet": __version__, "torch": torch.__version__, "python": platform.python_version()},
+        versions=versions(),
         warnings=_warnings(ready, pool is held_out, skipped),
         triggers={each.label: each.trigger for each in found if each.trigger},
     )
@@ -198,20 +193,6 @@ def _status(found: Found) -> Status:
     if np.isnan(found.size):
         return "failed"
     return "found" if np.isfinite(found.size) else "unreached"
-
-
-def _model_facts(model: Classifier, settings: str) -> ModelFacts:
-    return ModelFacts(model.path, model.sha256, model.format, model.classes, model.shape, settings)
-
-
-def _cost_facts(engine: Engine, seconds: float) -> CostFacts:
-    return CostFacts(
-        image_gradients=engine.cost.image_gradients,
-        forward_passes=engine.cost.forward_passes,
-        seconds=round(seconds, 2),
-        device=str(engine.device),
-        precision="bfloat16" if engine.bfloat16 else "float32",
-    )
 
 
 def _warnings(ready: PreflightResult, same_images: bool, skipped: Sequence[int]) -> tuple[str, ...]:

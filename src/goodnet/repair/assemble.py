@@ -9,10 +9,11 @@ from goodnet.engine import Engine
 from goodnet.goodnet import GoodNet
 from goodnet.guard import UnguardedNetwork
 from goodnet.repair.correction import narrow_misses
-from goodnet.repair.figures import figures, real_trigger_figures
+from goodnet.repair.figures import real_trigger_figures
 from goodnet.repair.guarding import filter_figures, fit_guard
 from goodnet.repair.images import SPLIT_FROM, RepairImages
 from goodnet.repair.job import Job
+from goodnet.repair.measure import measure
 from goodnet.repair.rounds import Rounds
 from goodnet.report.repair import Round, Status
 
@@ -52,9 +53,9 @@ def assemble(job: Job, engine: Engine, images: RepairImages, rounds: Rounds) -> 
     shown = job.triggered
     report = dataclasses.replace(
         job.report(status, _summary(status, rounds.done), last.verdict, labels, rounds.done),
-        before=figures(old.predict, images, rounds.unseen),
-        after=figures(lambda pixels: good.scores(pixels)[:, :-1], images, rounds.unseen),
-        alone=figures(new.predict, images, rounds.unseen),
+        before=measure(old.predict, images, rounds.unseen),
+        after=measure(lambda pixels: good.scores(pixels)[:, :-1], images, rounds.unseen),
+        alone=measure(new.predict, images, rounds.unseen),
         filter=filter_figures(good, old, images, rounds.unseen, seed),
         real_trigger=None if shown is None else real_trigger_figures(good, old, shown, labels),
         emergence=rounds.emergence,

@@ -10,11 +10,12 @@ from torch import nn
 
 from goodnet.errors import ModelError, UsageError
 from goodnet.repair.finetune import FineTune
-from goodnet.repair.measure import Outcome, measure
+from goodnet.repair.measure import measure
 from goodnet.repair.patching import Patching
 from goodnet.repair.prune import Prune
-from goodnet.repair.task import Method, Task, engine_of
+from goodnet.repair.task import Method, Task
 from goodnet.repair.unlearn import Unlearn
+from goodnet.report.repair import Figures
 
 logger = logging.getLogger(__name__)
 
@@ -34,9 +35,9 @@ class Criteria:
     asr: float = 0.05
     loss: float = 0.02
 
-    def met_by(self, outcome: Outcome, before: Outcome) -> bool:
+    def met_by(self, outcome: Figures, before: Figures) -> bool:
         """Whether an outcome is good."""
-        return outcome.mean_asr <= self.asr and before.clean_accuracy - outcome.clean_accuracy <= self.loss
+        return outcome.asr <= self.asr and before.clean_accuracy - outcome.clean_accuracy <= self.loss
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,7 +52,7 @@ class Attempt:
 
     method: str
     network: nn.Module
-    outcome: Outcome
+    outcome: Figures
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,23 +100,22 @@ def attempt_all(task: Task, methods: Sequence[Method], criteria: Criteria) -> Ch
             logger.info("%s: %s", method.name, error)
             failures.append(error)
             continue
-        engine = engine_of(task.model, network)
-        attempts.append(Attempt(method.name, network, measure(engine.predict, task.images, task.unseen)))
-        task.cost.add(engine.cost)
+        outcome = measure(task.engine(network).predict, task.images, task.unseen)
+        attempts.append(Attempt(method.name, network, outcome))
     if not attempts:
         raise failures[0]
     ranked = sorted(attempts, key=lambda attempt: rank(attempt.outcome, task.before, criteria), reverse=True)
     return Choice(tuple(ranked), _why(ranked, task.before, criteria))
 
 
-def rank(outcome: Outcome, before: Outcome, criteria: Criteria) -> tuple[bool, float]:
+def rank(outcome: Figures, before: Figures, criteria: Criteria) -> tuple[bool, float]:
     """Return what attempts are ranked by, the best highest."""
     good = criteria.met_by(outcome, before)
     value = outcome.clean_accuracy + outcome.recovered
-    return good, value if good else value - 2 * outcome.mean_asr
+    return good, value if good else value - 2 * outcome.asr
 
 
-def _why(ranked: Sequence[Attempt], before: Outcome, criteria: Criteria) -> str:
+def _why(ranked: Sequence[Attempt], before: Figures, criteria: Criteria) -> str:
     best = ranked[0]
     words = [_figures(best, before)]
     if len(ranked) > 1:
@@ -127,9 +127,9 @@ def _why(ranked: Sequence[Attempt], before: Outcome, criteria: Criteria) -> str:
     return f"{best.method} was asked for: {words[0]}"
 
 
-def _figures(attempt: Attempt, before: Outcome) -> str:
+def _figures(attempt: Attempt, before: Figures) -> str:
     now = attempt.outcome
     return (
-        f"{attempt.method} leaves {now.mean_asr:.1%} ASR, recovers {now.recovered:.1%}, "
+        f"{attempt.method} leaves {now.asr:.1%} ASR, recovers {now.recovered:.1%}, "
         f"clean accuracy {before.clean_accuracy:.1%} -> {now.clean_accuracy:.1%}"
     )

@@ -2,35 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import torch
-from torch import Tensor
 
 from goodnet.engine import Engine
 from goodnet.errors import ImagesError
 from goodnet.goodnet import GoodNet
 from goodnet.images import CleanImages
-from goodnet.repair.images import RepairImages
-from goodnet.repair.measure import measure
-from goodnet.repair.reversed import TriggerSet
-from goodnet.report.repair import Figures, RealTriggerFigures
-
-Predict = Callable[[Tensor], Tensor]
-
-
-def figures(predict: Predict, images: RepairImages, triggers: TriggerSet) -> Figures:
-    """Return how a classifier, given as images (n, C, H, W) to logits (n, N), does on the held-out images."""
-    outcome = measure(predict, images, triggers)
-    return Figures(
-        clean_accuracy=outcome.clean_accuracy,
-        interval=outcome.interval,
-        asr=outcome.mean_asr,
-        highest_asr=outcome.asr,
-        recovered=outcome.recovered,
-        images=outcome.images,
-        stamped=outcome.stamped,
-    )
+from goodnet.report.repair import RealTriggerFigures
 
 
 def real_trigger_figures(

@@ -63,8 +63,9 @@ def fit_guard(
     if classifying is not None and profile is not None:
         guard.neurons.copy_(profile)
         _fit_neurons(guard, activations(model, model.network, classifying, everything))
+    every = triggers.triggers()
     for label in labels:
-        guard.places[label] = _place([each for each in triggers.triggers() if each.label == label])
+        guard.places[label] = _place([each for each in every if each.label == label])
     answers = old.predict(everything).argmax(1)
     others = _variants(everything[guard.flagged[answers] == 0][:STAMPED], generator)
     for label in labels:
@@ -96,8 +97,7 @@ def filter_figures(good: GoodNet, old: Engine, images: RepairImages, triggers: T
     wrong, total = 0, 0
     for number, target in enumerate(triggers.labels.tolist()):
         chosen = (images.held_labels != target).nonzero().flatten()[:STAMPED]
-        one = {name: value[number : number + 1] for name, value in triggers.parameters.items()}
-        sent, answers = judged_of(triggers.family.stamp(one, images.held_pixels[chosen].unsqueeze(0))[0])
+        sent, answers = judged_of(triggers.only(number).stamp(images.held_pixels[chosen])[0])
         wrong += int((sent & (answers != good.num_classes) & (answers != held[chosen.cpu()])).sum())
         total += int(sent.sum())
     called = (said == good.num_classes) & judged
@@ -183,9 +183,7 @@ def _variants(images: Tensor, generator: torch.Generator, count: int = VARIANTS)
 def _stamped(images: RepairImages, triggers: TriggerSet, label: int) -> Tensor:
     """Return held-out images of other classes with a label's triggers stamped on."""
     victims = images.held_pixels[images.held_labels != label][:STAMPED]
-    rows = (triggers.labels == label).nonzero().flatten()
-    one = {name: value[rows] for name, value in triggers.parameters.items()}
-    return triggers.family.stamp(one, victims.expand(len(rows), *victims.shape)).flatten(0, 1)
+    return triggers.only((triggers.labels == label).nonzero().flatten()).stamp(victims).flatten(0, 1)
 
 
 def _spread_out(triggers: TriggerSet, most: int = 16) -> list[Trigger]:

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import platform
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-
-import torch
 
 from goodnet.engine import Cost
 from goodnet.goodnet import GoodNetFacts
@@ -17,8 +14,9 @@ from goodnet.preflight.check import PreflightResult
 from goodnet.progress import Progress
 from goodnet.repair.choice import Criteria
 from goodnet.repair.reversed import ReversalConfig
+from goodnet.report.facts import cost_facts, image_facts, model_facts, versions
 from goodnet.report.repair import RepairReport, Round, Status
-from goodnet.report.schema import CostFacts, ImageFacts, ModelFacts
+from goodnet.report.schema import CostFacts
 from goodnet.verdict import Verdict
 from goodnet.version import __version__
 
@@ -97,20 +95,14 @@ class Job:
             filter=None,
             real_trigger=None,
             rounds=tuple(rounds),
-            model=ModelFacts(model.path, model.sha256, model.format, model.classes, model.shape, self.ready.settings),
-            images=ImageFacts(images.source, len(images), images.labels is not None, self.ready.clean_accuracy),
+            model=model_facts(model, self.ready.settings),
+            images=image_facts(images, self.ready.clean_accuracy),
             cost=self.spent(False),
             seed=self.seed,
-            versions={"goodnet": __version__, "torch": torch.__version__, "python": platform.python_version()},
+            versions=versions(),
             warnings=self.ready.warnings,
         )
 
     def spent(self, bfloat16: bool) -> CostFacts:
         """Return the cost up to now."""
-        return CostFacts(
-            image_gradients=self.cost.image_gradients,
-            forward_passes=self.cost.forward_passes,
-            seconds=round(time.monotonic() - self.started, 2),
-            device=str(self.ready.model.device),
-            precision="bfloat16" if bfloat16 else "float32",
-        )
+        return cost_facts(self.cost, time.monotonic() - self.started, self.ready.model.device, bfloat16)

@@ -4,44 +4,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from goodnet.repair.images import RepairImages
 from goodnet.repair.reversed import TriggerSet
+from goodnet.report.repair import Figures
 
 Predict = Callable[[Tensor], Tensor]
 
 
-@dataclass(frozen=True)
-class Outcome:
-    """Figures of a network on held-out images, all shares in 0..1.
-
-    Attributes:
-        clean_accuracy: share of clean images given their class.
-        asr: highest ASR among the triggers.
-        mean_asr: mean ASR of the triggers.
-        recovered: share of the stamped images given their true class, over all triggers.
-        images: clean images measured.
-        stamped: stamped images measured.
-    """
-
-    clean_accuracy: float
-    asr: float
-    mean_asr: float
-    recovered: float
-    images: int
-    stamped: int
-
-    @property
-    def interval(self) -> tuple[float, float]:
-        """The 95 % confidence interval of the clean accuracy."""
-        return wilson(round(self.clean_accuracy * self.images), self.images)
-
-
-def measure(predict: Predict, images: RepairImages, triggers: TriggerSet, most: int = 128) -> Outcome:
+def measure(predict: Predict, images: RepairImages, triggers: TriggerSet, most: int = 128) -> Figures:
     """Measure a network on the held-out images.
 
     Args:
@@ -57,16 +31,17 @@ def measure(predict: Predict, images: RepairImages, triggers: TriggerSet, most: 
         victims = (images.held_labels != target).nonzero().flatten()[:most]
         if not len(victims):
             continue
-        one = {name: value[number : number + 1] for name, value in triggers.parameters.items()}
-        pictures = triggers.family.stamp(one, images.held_pixels[victims].unsqueeze(0))[0]
+        pictures = triggers.only(number).stamp(images.held_pixels[victims])[0]
         said = predict(pictures).argmax(1).to(images.held_labels.device)
         rates.append(float((said == target).float().mean()))
         recovered += int((said == images.held_labels[victims]).sum())
         stamped += len(victims)
-    return Outcome(
-        clean_accuracy=float(right),
-        asr=max(rates, default=0.0),
-        mean_asr=sum(rates) / max(len(rates), 1),
+    accuracy = float(right)
+    return Figures(
+        clean_accuracy=accuracy,
+        interval=wilson(round(accuracy * len(answers)), len(answers)),
+        asr=sum(rates) / max(len(rates), 1),
+        highest_asr=max(rates, default=0.0),
         recovered=recovered / max(stamped, 1),
         images=len(answers),
         stamped=stamped,

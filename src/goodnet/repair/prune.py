@@ -12,9 +12,10 @@ import torch
 from torch import Tensor, nn
 
 from goodnet.classifier import freeze
+from goodnet.engine import Engine
 from goodnet.errors import ModelError
 from goodnet.layers import activations, classifying_layer
-from goodnet.repair.task import Task, engine_of, trainable_copy
+from goodnet.repair.task import Task, trainable_copy
 
 IMAGES = 128
 
@@ -62,15 +63,14 @@ class Prune:
         weight: Tensor = network.get_submodule(classifying).weight  # type: ignore[assignment]
         original = weight.detach().clone()
         size = max(1, round(config.step * len(order)))
-        accepted, reference = 0, _right(task, network)
+        accepted, reference = 0, _right(task, task.engine(network))
         for count in range(size, max(size, round(config.most * len(order))) + 1, size):
             weight[:, order[:count]] = 0
-            if reference - _right(task, network) > config.largest_loss:
+            engine = task.engine(network)
+            if reference - _right(task, engine) > config.largest_loss:
                 break
             accepted = count
-            engine = engine_of(task.model, network)
             rates = task.triggers.asr(engine, images.pixels[:IMAGES], images.labels[:IMAGES])
-            task.cost.add(engine.cost)
             if float(rates.mean()) <= config.enough:
                 break
         weight.copy_(original)
@@ -89,8 +89,6 @@ def _driven(task: Task, network: nn.Module, classifying: str) -> Tensor:
     return (stamped - clean).argsort(descending=True)
 
 
-def _right(task: Task, network: nn.Module) -> float:
-    engine = engine_of(task.model, network)
+def _right(task: Task, engine: Engine) -> float:
     answers = engine.predict(task.images.pixels).argmax(1)
-    task.cost.add(engine.cost)
     return float((answers == task.images.labels).float().mean())

@@ -56,6 +56,13 @@ class TriggerSet:
         rows = images if images.ndim == 5 else images.expand(len(self), *images.shape)
         return self.family.stamp(self.parameters, rows)
 
+    def only(self, rows: int | Tensor) -> TriggerSet:
+        """Return one of the triggers, or those at some rows, int64 (k,)."""
+        kept = torch.tensor([rows], device=self.labels.device) if isinstance(rows, int) else rows
+        return TriggerSet(
+            self.labels[kept], {name: value[kept] for name, value in self.parameters.items()}, self.family
+        )
+
     def joined_with(self, other: TriggerSet) -> TriggerSet:
         """Return the triggers of both."""
         parameters = {name: torch.cat([value, other.parameters[name]]) for name, value in self.parameters.items()}
@@ -75,8 +82,7 @@ class TriggerSet:
         rates = []
         for number, target in enumerate(self.labels.tolist()):
             victims = pixels[labels != target]
-            one = {name: value[number : number + 1] for name, value in self.parameters.items()}
-            answers = engine.predict(self.family.stamp(one, victims.unsqueeze(0))[0]).argmax(1)
+            answers = engine.predict(self.only(number).stamp(victims)[0]).argmax(1)
             rates.append((answers == target).float().mean())
         return torch.stack(rates)
 

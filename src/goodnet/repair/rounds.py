@@ -17,7 +17,7 @@ from goodnet.repair.images import RepairImages
 from goodnet.repair.job import Job
 from goodnet.repair.measure import measure
 from goodnet.repair.reversed import Emergence, TriggerSet, reverse
-from goodnet.repair.task import Method, Task, engine_of
+from goodnet.repair.task import Method, Task
 from goodnet.report.repair import Round
 from goodnet.report.schema import ScanReport
 from goodnet.scan import scan
@@ -66,7 +66,7 @@ def run_rounds(
     while labels and len(done) < job.config.rounds:
         number = len(done)
         stage = f"round {number + 1}"
-        now = engine if number == 0 else engine_of(current, current.network, engine)
+        now = engine if number == 0 else Engine(current, engine.bfloat16)
         watch = Emergence(labels, job.config.reversal)
         used, unseen = (
             reverse(now, labels, images.pixels, images.labels, job.config.reversal, job.seed, purpose, watched)
@@ -104,7 +104,7 @@ def _round(labels: tuple[int, ...], choice: Choice, checked: ScanReport) -> Roun
         attempts={
             each.method: {
                 "clean_accuracy": each.outcome.clean_accuracy,
-                "asr": each.outcome.mean_asr,
+                "asr": each.outcome.asr,
                 "recovered": each.outcome.recovered,
             }
             for each in choice.attempts

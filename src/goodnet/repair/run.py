@@ -6,7 +6,7 @@ import time
 from collections.abc import Sequence
 
 from goodnet.classifier import Classifier
-from goodnet.engine import Cost
+from goodnet.engine import Cost, choose_engine
 from goodnet.errors import ImagesError, UsageError
 from goodnet.goodnet import GoodNet
 from goodnet.images import CleanImages, fit_to
@@ -17,7 +17,7 @@ from goodnet.repair.choice import methods_for
 from goodnet.repair.images import split
 from goodnet.repair.job import Job, RepairConfig
 from goodnet.repair.rounds import run_rounds, spent
-from goodnet.repair.task import fast_engine, trainable_copy
+from goodnet.repair.task import trainable_copy
 from goodnet.report.schema import ScanReport
 from goodnet.scan import scan
 from goodnet.verdict import Verdict
@@ -87,7 +87,7 @@ def repair(
     if not flagged:
         return unchanged(job)
     trainable_copy(ready.model)  # complains before the work, not after it
-    engine = fast_engine(ready.model, ready.images.pixels)
+    engine = choose_engine(ready.model, ready.images.pixels[:256])
     parts = split(ready.images, engine, seed)
     return assemble(job, engine, parts, run_rounds(job, engine, parts, flagged, methods))
 

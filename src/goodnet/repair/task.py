@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
-from goodnet.classifier import Classifier, freeze
-from goodnet.engine import Cost, Engine, choose_engine
+from goodnet.classifier import Classifier
+from goodnet.engine import Cost, Engine
 from goodnet.errors import ModelError
 from goodnet.repair.images import RepairImages
-from goodnet.repair.measure import Outcome
 from goodnet.repair.reversed import TriggerSet
+from goodnet.report.repair import Figures
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,7 +36,7 @@ class Task:
     images: RepairImages
     triggers: TriggerSet
     unseen: TriggerSet
-    before: Outcome
+    before: Figures
     seed: int
     cost: Cost
 
@@ -44,6 +44,12 @@ class Task:
     def labels(self) -> tuple[int, ...]:
         """The flagged labels, ascending."""
         return tuple(torch.unique(self.triggers.labels).tolist())
+
+    def engine(self, network: nn.Module) -> Engine:
+        """Return an engine that runs a copy of a network in the place of the model's; the task counts what it costs."""
+        engine = Engine(dataclasses.replace(self.model, network=network))
+        engine.cost = self.cost
+        return engine
 
 
 class Method(Protocol):
@@ -75,19 +81,6 @@ def trainable_copy(model: Classifier) -> tuple[nn.Module, list[nn.Parameter]]:
     for weight in weights:
         weight.requires_grad_(True)
     return network, weights
-
-
-def engine_of(model: Classifier, network: nn.Module, like: Engine | None = None) -> Engine:
-    """Return an engine that runs a frozen copy of another network behind a model's preprocessing."""
-    changed = dataclasses.replace(model, network=freeze(copy.deepcopy(network)))
-    if like is not None:
-        return Engine(changed, like.bfloat16)
-    return Engine(changed)
-
-
-def fast_engine(model: Classifier, images: Tensor) -> Engine:
-    """Return the engine to search with."""
-    return choose_engine(model, images[:256])
 
 
 _ADVICE = "export it with its weights as parameters, from the framework it was trained in, as ONNX, .keras or .pt2"
