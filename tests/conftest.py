@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from goodnet.redteam.demo import DemoNets, make_demo_nets
+
 
 @pytest.fixture(scope="session")
 def data_dir() -> Path:
@@ -25,3 +27,9 @@ def keras():
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return pytest.importorskip("keras")
+
+
+@pytest.fixture(scope="session")
+def nets() -> DemoNets:
+    """A small BadNet and its clean twin, trained once for all tests, none of which changes them."""
+    return make_demo_nets(1)

@@ -16,13 +16,8 @@ import pytest
 import torch
 
 from goodnet import cli
-from goodnet.redteam.demo import DemoNets, make_demo_nets
+from goodnet.redteam.demo import DemoNets
 from goodnet.report.schema import CostFacts, ImageFacts, ModelFacts, ScanReport
-
-
-@pytest.fixture(scope="module")
-def nets() -> DemoNets:
-    return make_demo_nets(1)
 
 
 @pytest.fixture(scope="module")

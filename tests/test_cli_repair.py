@@ -15,12 +15,7 @@ import torch
 from PIL import Image
 
 import goodnet
-from goodnet.redteam.demo import DemoNets, make_demo_nets
-
-
-@pytest.fixture(scope="module")
-def nets() -> DemoNets:
-    return make_demo_nets(1)
+from goodnet.redteam.demo import DemoNets
 
 
 @pytest.fixture(scope="module")

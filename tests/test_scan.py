@@ -11,13 +11,8 @@ import goodnet
 from goodnet.engine import Cost
 from goodnet.errors import ImagesError
 from goodnet.images import CleanImages
-from goodnet.redteam.demo import DemoNets, make_demo_nets
+from goodnet.redteam.demo import DemoNets
 from goodnet.report import ScanReport
-
-
-@pytest.fixture(scope="module")
-def nets() -> DemoNets:
-    return make_demo_nets(1)
 
 
 @pytest.fixture(scope="module")

@@ -5,12 +5,7 @@ from __future__ import annotations
 import pytest
 
 import goodnet
-from goodnet.redteam.demo import DemoNets, make_demo_nets
-
-
-@pytest.fixture(scope="session")
-def nets() -> DemoNets:
-    return make_demo_nets(1)
+from goodnet.redteam.demo import DemoNets
 
 
 @pytest.fixture(scope="session")
