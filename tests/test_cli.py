@@ -271,7 +271,15 @@ def test_a_stopped_scan_resumes_with_the_same_result(
     command = [sys.executable, "-m", "goodnet", "scan", str(files / "badnet.pt"), "--images", str(files / "images.npz")]
     command += ["--input-shape", "1,16,16", "--seed", "1", "--json", str(second)]
     environment = {**os.environ, "XDG_CACHE_HOME": str(tmp_path / "b")}
-    process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    # Jobs that a script starts in the background ignore Ctrl-C, and so would their children.
+    process = subprocess.Popen(
+        command,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
     deadline = time.monotonic() + 120
     while not list((tmp_path / "b").rglob("*.safetensors")) and time.monotonic() < deadline and process.poll() is None:
         time.sleep(0.02)
