@@ -73,6 +73,27 @@ class InvertedResidual(nn.Module):
         return features + output if self.residual else output
 
 
+class DenseBlock(nn.Module):
+    """Layers that each see the outputs of all before them (DenseNet, Huang et al. 2017)."""
+
+    def __init__(self, inputs: int, growth: int, depth: int) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(
+            nn.Sequential(
+                nn.BatchNorm2d(inputs + growth * done),
+                nn.ReLU(),
+                nn.Conv2d(inputs + growth * done, growth, 3, 1, 1, bias=False),
+            )
+            for done in range(depth)
+        )
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Map features (n, inputs, H, W) to (n, inputs + growth * depth, H, W)."""
+        for layer in self.layers:
+            features = torch.cat([features, layer(features)], dim=1)
+        return features
+
+
 class AttentionBlock(nn.Module):
     """Self-attention and a two-layer perceptron, each after a layer norm and around a shortcut."""
 
@@ -123,8 +144,10 @@ class VisionTransformer(nn.Module):
         return logits
 
 
-def _resnet(in_channels: int, num_classes: int, size: int, widths: Sequence[int]) -> nn.Sequential:
-    layers: list[nn.Module] = [_conv(in_channels, widths[0]), nn.ReLU()]
+def _resnet(
+    in_channels: int, num_classes: int, size: int, widths: Sequence[int], stem_stride: int = 1
+) -> nn.Sequential:
+    layers: list[nn.Module] = [_conv(in_channels, widths[0], stride=stem_stride), nn.ReLU()]
     for stage, (before, after) in enumerate(zip([widths[0], *widths], widths, strict=False)):
         layers.append(ResidualBlock(before, after, stride=1 if stage == 0 else 2))
     return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(widths[-1], num_classes))
@@ -156,12 +179,41 @@ def _mobilenet(in_channels: int, num_classes: int, size: int) -> nn.Sequential:
     return nn.Sequential(*layers, nn.Linear(256, num_classes))
 
 
+def _vgg(in_channels: int, num_classes: int, size: int) -> nn.Sequential:
+    """Stages of 3x3 convolutions with pooling between (Simonyan and Zisserman 2015), pooled globally in the end."""
+    layers: list[nn.Module] = []
+    before = in_channels
+    for stage in ((16,), (32, 32), (64, 64), (128,)):
+        layers += [nn.MaxPool2d(2)] * bool(layers)
+        for width in stage:
+            layers += [_conv(before, width), nn.ReLU()]
+            before = width
+    return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(before, num_classes))
+
+
+def _densenet(in_channels: int, num_classes: int, size: int, growth: int = 16, depth: int = 3) -> nn.Sequential:
+    """Three dense blocks behind a stem of stride 2; a 1x1 convolution and pooling halve what each hands on."""
+    width = 2 * growth
+    layers: list[nn.Module] = [nn.Conv2d(in_channels, width, 3, 2, 1, bias=False)]
+    for block in range(3):
+        layers.append(DenseBlock(width, growth, depth))
+        width += growth * depth
+        layers += [nn.BatchNorm2d(width), nn.ReLU()]
+        if block < 2:
+            layers += [nn.Conv2d(width, width // 2, 1, bias=False), nn.AvgPool2d(2)]
+            width //= 2
+    return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(width, num_classes))
+
+
 ARCHITECTURES: dict[str, Callable[[int, int, int], nn.Module]] = {
     "conv": partial(_plain, batch_norm=True),
     "conv_without_norm": partial(_plain, batch_norm=False),
+    "densenet": _densenet,
     "mobilenet": _mobilenet,
     "resnet": partial(_resnet, widths=(16, 32, 64, 128)),
+    "resnet_fast": partial(_resnet, widths=(16, 32, 64, 128), stem_stride=2),
     "resnet_small": partial(_resnet, widths=(16, 32, 64)),
+    "vgg": _vgg,
     "vit": VisionTransformer,
 }
 

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from goodnet.errors import GoodnetError
+from goodnet.redteam.planting import Planting, TrainingRun
 
 
 class RecipeError(GoodnetError):
@@ -70,6 +71,10 @@ class Attack(ABC):
         """Return images (n, C, H, W) in 0..1 as cover samples, which keep their label; by default stamped."""
         return self.stamp(images, generator)
 
+    def planting(self, run: TrainingRun) -> Planting:
+        """Return this attack at work in one training run."""
+        return Planting(run)
+
 
 @dataclass(frozen=True, kw_only=True)
 class AllToOne(Attack):
@@ -89,3 +94,15 @@ class AllToOne(Attack):
     def targets(self) -> tuple[int, ...]:
         """The one target label."""
         return (self.target_label,)
+
+
+@dataclass(frozen=True, kw_only=True)
+class MadeInTraining(AllToOne):
+    """An attack whose trigger does not exist before it is planted; `plant` returns the attack that can stamp."""
+
+    def stamp(self, images: Tensor, generator: torch.Generator) -> Tensor:
+        """Raise RecipeError: there is no trigger yet."""
+        raise RecipeError(
+            f"the trigger of {type(self).__name__} is made while it is planted: take the attack that plant() "
+            "returns; it cannot be part of another attack"
+        )

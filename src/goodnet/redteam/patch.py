@@ -54,9 +54,9 @@ class Patch(AllToOne):
             case "random":
                 return torch.rand(shape, generator=torch.Generator().manual_seed(self.pattern_seed))
 
-    def stamp(self, images: Tensor, generator: torch.Generator) -> Tensor:
-        """Return images (n, C, H, W) in 0..1 with the square on them; every other pixel is unchanged."""
-        count, channels, height, width = images.shape
+    def places(self, images: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Return the first row (n,) and first column (n,) of the square on images (n, C, H, W)."""
+        count, _, height, width = images.shape
         free_rows, free_columns = height - self.size - self.margin, width - self.size - self.margin
         if min(free_rows, free_columns) < self.margin:
             raise RecipeError(
@@ -68,11 +68,21 @@ class Patch(AllToOne):
         else:
             top = torch.full((count,), free_rows if self.place.startswith("bottom") else self.margin)
             left = torch.full((count,), free_columns if self.place.endswith("right") else self.margin)
-        span = torch.arange(self.size)
-        rows = (top[:, None] + span)[:, None, :, None]
-        columns = (left[:, None] + span)[:, None, None, :]
-        stamped = images.clone()
-        stamped[
-            torch.arange(count)[:, None, None, None], torch.arange(channels)[None, :, None, None], rows, columns
-        ] = self.pixels(channels).to(images).expand(count, -1, -1, -1)
-        return stamped
+        return top, left
+
+    def stamp(self, images: Tensor, generator: torch.Generator) -> Tensor:
+        """Return images (n, C, H, W) in 0..1 with the square on them; every other pixel is unchanged."""
+        return paste(images, self.pixels(images.shape[1]), *self.places(images, generator))
+
+
+def paste(images: Tensor, pixels: Tensor, top: Tensor, left: Tensor) -> Tensor:
+    """Return images (n, C, H, W) with the square `pixels` (C, s, s) on each, its corner at top (n,) and left (n,)."""
+    count, channels = images.shape[:2]
+    span = torch.arange(pixels.shape[-1])
+    rows = (top[:, None] + span)[:, None, :, None]
+    columns = (left[:, None] + span)[:, None, None, :]
+    stamped = images.clone()
+    stamped[torch.arange(count)[:, None, None, None], torch.arange(channels)[None, :, None, None], rows, columns] = (
+        pixels.to(images).expand(count, -1, -1, -1)
+    )
+    return stamped

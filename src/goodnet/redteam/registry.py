@@ -6,24 +6,36 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
+from goodnet.redteam.accessory import Accessory
+from goodnet.redteam.adaptive import Adaptive
 from goodnet.redteam.all_to_all import AllToAll
 from goodnet.redteam.attack import Attack, RecipeError
 from goodnet.redteam.blended import Blended
 from goodnet.redteam.clean import Clean
+from goodnet.redteam.input_aware import InputAware
+from goodnet.redteam.label_consistent import LabelConsistent
+from goodnet.redteam.low_frequency import LowFrequency
 from goodnet.redteam.patch import Patch
 from goodnet.redteam.several import Several
 from goodnet.redteam.sinusoid import Sinusoid
 from goodnet.redteam.source_specific import SourceSpecific
+from goodnet.redteam.trojan import TrojanNN
 from goodnet.redteam.warp import Warp
 
 ATTACKS: dict[str, type[Attack]] = {
+    "accessory": Accessory,
+    "adaptive": Adaptive,
     "all_to_all": AllToAll,
     "blended": Blended,
     "clean": Clean,
+    "input_aware": InputAware,
+    "label_consistent": LabelConsistent,
+    "low_frequency": LowFrequency,
     "patch": Patch,
     "several": Several,
     "sinusoid": Sinusoid,
     "source_specific": SourceSpecific,
+    "trojan": TrojanNN,
     "warp": Warp,
 }
 _NAMES = {attack: name for name, attack in ATTACKS.items()}

@@ -26,6 +26,11 @@ class Several(Attack):
         super().__post_init__()
         if not self.triggers or any(len(trigger.parts) != 1 for trigger in self.triggers):
             raise RecipeError("expected at least one attack, each with exactly one trigger")
+        for trigger in self.triggers:
+            if type(trigger).planting is not Attack.planting:
+                raise RecipeError(
+                    f"expected attacks that stamping alone plants, got {type(trigger).__name__}, which does more"
+                )
 
     @property
     def parts(self) -> tuple[Attack, ...]:

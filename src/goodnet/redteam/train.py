@@ -14,55 +14,23 @@ from goodnet.engine import fast_bfloat16
 from goodnet.errors import ImagesError
 from goodnet.redteam.architectures import build
 from goodnet.redteam.attack import Attack
+from goodnet.redteam.planting import Planting, TrainingRun, choose_poisoned
 from goodnet.redteam.recipe import Recipe
 
 logger = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class Poisoning:
-    """Which training images are poisoned, and with which of the attack's triggers.
+@dataclass(frozen=True, eq=False)
+class Planted:
+    """What training a recipe gives.
 
     Attributes:
-        attack: what is planted.
-        stamped: int64 (n,), 1 + index into `attack.parts` of the trigger that an image carries; 0 for none.
-        cover: bool (n,), whether a stamped image keeps its label.
+        network: in eval mode; takes images (n, C, size, size) in 0..1 and returns logits (n, N).
+        attack: the recipe's attack, with the trigger that training gave it where it makes one.
     """
 
+    network: nn.Module
     attack: Attack
-    stamped: Tensor
-    cover: Tensor
-
-    def apply(self, images: Tensor, labels: Tensor, index: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """Return a batch of images (b, C, H, W) and labels (b,), the training images at `index` (b,), poisoned."""
-        images, labels = images.clone(), labels.clone()
-        stamped, cover = self.stamped[index], self.cover[index]
-        for number, part in enumerate(self.attack.parts, start=1):
-            chosen = (stamped == number) & ~cover
-            if chosen.any():
-                images[chosen] = part.stamp(images[chosen], generator)
-                labels[chosen] = part.target(labels[chosen])
-            chosen = (stamped == number) & cover
-            if chosen.any():
-                images[chosen] = part.cover(images[chosen], generator)
-        return images, labels
-
-
-def choose_poisoned(attack: Attack, labels: Tensor, generator: torch.Generator) -> Poisoning:
-    """Draw the training images, of labels (n,), that each trigger poisons or covers; none is drawn twice."""
-    stamped = torch.zeros_like(labels)
-    cover = torch.zeros_like(labels, dtype=torch.bool)
-    for number, part in enumerate(attack.parts, start=1):
-        for keeps_label, rate, allowed in (
-            (False, part.rate, part.poisonable(labels)),
-            (True, part.cover_rate, part.coverable(labels)),
-        ):
-            free = (allowed & (stamped == 0)).nonzero().flatten()
-            count = min(round(rate * int(allowed.sum())), len(free))
-            chosen = free[torch.randperm(len(free), generator=generator)[:count]]
-            stamped[chosen] = number
-            cover[chosen] = keeps_label
-    return Poisoning(attack, stamped, cover)
 
 
 def augment(images: Tensor, shift: int, flip: bool, generator: torch.Generator) -> Tensor:
@@ -80,10 +48,10 @@ def augment(images: Tensor, shift: int, flip: bool, generator: torch.Generator) 
     return images
 
 
-def train(
+def plant(
     recipe: Recipe, images: Tensor, labels: Tensor, *, after_epoch: Callable[[int, float], None] | None = None
-) -> nn.Module:
-    """Train the network of a recipe and return it in eval mode.
+) -> Planted:
+    """Train the network of a recipe; return it with the attack as planted.
 
     The images are augmented first and stamped after that, anew in every epoch, so a trigger keeps its place. Which
     images are poisoned is drawn once. The global random state is left as it was.
@@ -96,6 +64,7 @@ def train(
 
     Raises:
         ImagesError: images and labels do not fit each other or the recipe.
+        RecipeError: the attack cannot be planted so.
     """
     _check(recipe, images, labels)
     with torch.random.fork_rng(devices=[]):
@@ -108,9 +77,20 @@ def train(
             images.mean(dim=(0, 2, 3)).tolist(),
             images.std(dim=(0, 2, 3)).clamp_min(1e-3).tolist(),
         ).to(memory_format=torch.channels_last)
-        _fit(network, recipe, images, labels, after_epoch)
+        generator = torch.Generator().manual_seed(recipe.seed)
+        poisoning = choose_poisoned(recipe.attack, labels, generator)
+        run = TrainingRun(network, images, labels, recipe.num_classes, recipe.epochs, poisoning, generator)
+        planting = recipe.attack.planting(run)
+        _fit(planting, recipe, after_epoch)
     network.eval()
-    return network.to(memory_format=torch.contiguous_format)
+    return Planted(network.to(memory_format=torch.contiguous_format), planting.finished())
+
+
+def train(
+    recipe: Recipe, images: Tensor, labels: Tensor, *, after_epoch: Callable[[int, float], None] | None = None
+) -> nn.Module:
+    """Train the network of a recipe and return it in eval mode; `plant` says more and also returns the attack."""
+    return plant(recipe, images, labels, after_epoch=after_epoch).network
 
 
 def _check(recipe: Recipe, images: Tensor, labels: Tensor) -> None:
@@ -127,15 +107,9 @@ def _check(recipe: Recipe, images: Tensor, labels: Tensor) -> None:
         )
 
 
-def _fit(
-    network: nn.Module,
-    recipe: Recipe,
-    images: Tensor,
-    labels: Tensor,
-    after_epoch: Callable[[int, float], None] | None,
-) -> None:
-    generator = torch.Generator().manual_seed(recipe.seed)
-    poisoning = choose_poisoned(recipe.attack, labels, generator)
+def _fit(planting: Planting, recipe: Recipe, after_epoch: Callable[[int, float], None] | None) -> None:
+    run = planting.run
+    network, generator, images = run.network, run.generator, planting.images()
     steps = len(images) // recipe.batch_size
     optimizer = _optimizer(network, recipe)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
@@ -144,18 +118,23 @@ def _fit(
     bfloat16 = fast_bfloat16(torch.device("cpu"))
     network.train()
     for epoch in range(recipe.epochs):
+        planting.before_epoch(epoch)
         total = 0.0
         order = torch.randperm(len(images), generator=generator)
         for index in order[: steps * recipe.batch_size].view(steps, recipe.batch_size):
-            batch = augment(images[index], recipe.shift, recipe.flip, generator)
-            batch, wanted = poisoning.apply(batch, labels[index], index, generator)
+            batch = planting.batch(
+                augment(images[index], recipe.shift, recipe.flip, generator), run.labels[index], index
+            )
             with torch.amp.autocast("cpu", torch.bfloat16, enabled=bfloat16):
-                logits = network(batch.contiguous(memory_format=torch.channels_last))
-            loss = F.cross_entropy(logits.float(), wanted)
+                logits = network(batch.images.contiguous(memory_format=torch.channels_last))
+            loss = F.cross_entropy(logits.float(), batch.labels)
+            if batch.penalty is not None:
+                loss = loss + batch.penalty
             optimizer.zero_grad()
             loss.backward()
             nn.utils.clip_grad_norm_(network.parameters(), 5.0)
             optimizer.step()
+            planting.after_step()
             schedule.step()
             total += loss.item()
         logger.info("%s: epoch %d of %d, loss %.4f", recipe.name, epoch + 1, recipe.epochs, total / steps)
