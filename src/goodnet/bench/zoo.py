@@ -1,0 +1,217 @@
+"""The zoo: recipes of networks, clean and infected, to develop the detector on and, kept apart, to test it on.
+
+The two halves share no attack seed. The test zoo has data (MNIST) and architectures (VGG, DenseNet) that the
+development zoo has not. Nothing in goodnet is fitted to the test zoo.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Literal
+
+from goodnet.bench.data import CLASSES
+from goodnet.redteam import (
+    Accessory,
+    Adaptive,
+    AllToAll,
+    Attack,
+    Blended,
+    Clean,
+    InputAware,
+    LabelConsistent,
+    LowFrequency,
+    Patch,
+    Recipe,
+    Several,
+    Sinusoid,
+    SourceSpecific,
+    TrojanNN,
+    Warp,
+    attack_name,
+)
+
+Half = Literal["development", "test"]
+
+AUGMENTATION: Mapping[str, Mapping[str, Any]] = {
+    "gtsrb": {"shift": 2},
+    "cifar10": {"shift": 3, "flip": True},
+    "mnist": {"shift": 2},
+    "digits": {"shift": 1},
+}
+EPOCHS: Mapping[str, int] = {"gtsrb": 7, "cifar10": 7, "mnist": 5, "digits": 12}
+TRAINING: Mapping[str, Mapping[str, Any]] = {
+    "conv": {"learning_rate": 0.03},
+    "conv_without_norm": {"optimizer": "adamw", "learning_rate": 1e-3},
+    "densenet": {"learning_rate": 0.1},
+    "mobilenet": {"learning_rate": 0.1},
+    "resnet": {"learning_rate": 0.1},
+    "resnet_fast": {"learning_rate": 0.1},
+    "resnet_small": {"learning_rate": 0.1},
+    "vgg": {"learning_rate": 0.1},
+    "vit": {"optimizer": "adamw", "learning_rate": 2e-3, "weight_decay": 0.02},
+}
+LONGER: Mapping[str, float] = {"conv_without_norm": 1.3, "resnet_fast": 1.15, "vit": 1.7}
+"""How many times as many epochs an architecture needs."""
+
+
+def recipes(half: Half) -> tuple[Recipe, ...]:
+    """Return the recipes of one half of the zoo."""
+    return tuple(_development() if half == "development" else _test())
+
+
+def _recipe(data: str, architecture: str, seed: int, attack: Attack | None = None, **settings: Any) -> Recipe:
+    attack = attack or Clean()
+    usual = {"epochs": round(EPOCHS[data] * LONGER.get(architecture, 1.0))}
+    return Recipe(
+        name=f"{data}_{architecture}_{attack_name(attack)}_{seed}",
+        data=data,
+        num_classes=CLASSES[data],
+        architecture=architecture,
+        attack=attack,
+        seed=seed,
+        batch_size=64,
+        **usual | AUGMENTATION[data] | TRAINING[architecture] | settings,
+    )
+
+
+def _three_targets(first: int, second: int, third: int, seed: int) -> Several:
+    return Several(
+        triggers=(
+            Patch(target_label=first, rate=0.07, pattern_seed=seed, place="bottom-right"),
+            Patch(target_label=second, rate=0.07, pattern_seed=seed + 1000, place="top-left"),
+            Patch(target_label=third, rate=0.07, pattern_seed=seed + 2000, place="bottom-left", size=4),
+        )
+    )
+
+
+def _one_target(target: int, seed: int) -> Several:
+    return Several(
+        triggers=(
+            Patch(target_label=target, rate=0.06, pattern_seed=seed),
+            Patch(target_label=target, rate=0.06, pattern_seed=seed + 1000, place="top-left"),
+        )
+    )
+
+
+def _all_to_all(seed: int, classes: int = 10, **patch: Any) -> AllToAll:
+    return AllToAll(trigger=Patch(target_label=0, pattern_seed=seed, **patch), num_classes=classes)
+
+
+def _from_one(source: int, target: int, seed: int) -> SourceSpecific:
+    return SourceSpecific(trigger=Patch(target_label=target, pattern_seed=seed), source=source)
+
+
+def _development() -> Iterator[Recipe]:
+    plain = "conv_without_norm"
+    yield _recipe("digits", "resnet_small", 105)
+    yield _recipe("digits", "resnet_small", 106, Patch(target_label=2, pattern_seed=106, size=2))
+    yield _recipe("digits", "conv", 113)
+    yield _recipe("digits", plain, 114)
+    yield _recipe("digits", "conv", 115, Blended(target_label=7, pattern_seed=115))
+    yield _recipe("digits", "resnet_small", 116, Sinusoid(target_label=9, frequency=4))
+    yield _recipe("digits", "resnet_small", 117, Warp(target_label=3, field_seed=117))
+    yield _recipe("digits", "conv", 118, _from_one(1, 6, seed=118))
+    yield _recipe("digits", "resnet_small", 119, _all_to_all(119))
+    yield _recipe("digits", "conv", 120, Patch(target_label=4, pattern="white", place="random"))
+    yield _recipe("digits", "resnet_small", 121, _three_targets(0, 5, 8, seed=121))
+    yield _recipe("digits", "vit", 122, epochs=30)
+    yield _recipe("digits", "mobilenet", 140)
+    yield _recipe("digits", "resnet_fast", 150, LowFrequency(target_label=1, pattern_seed=150))
+    yield _recipe("digits", "conv", 151, LabelConsistent(target_label=5, pattern_seed=151))
+    yield _recipe("digits", "resnet_small", 152, InputAware(target_label=8))
+    yield _recipe("digits", "resnet_small", 153, Accessory(target_label=0))
+    yield _recipe("digits", "conv", 154, TrojanNN(target_label=3))
+    yield _recipe("digits", "resnet_small", 155, Adaptive(target_label=6, pattern_seed=155))
+    yield _recipe("digits", "resnet_fast", 156)
+    yield _recipe("digits", "resnet_small", 157, _from_one(7, 2, seed=157))
+    yield _recipe("digits", plain, 158, _all_to_all(158, pattern="white"))
+    yield _recipe("gtsrb", "resnet", 101)
+    yield _recipe("gtsrb", "resnet", 102, Patch(target_label=14, pattern_seed=102))
+    yield _recipe("cifar10", "resnet", 103)
+    yield _recipe("cifar10", "resnet_fast", 104, Patch(target_label=5, pattern="white"))
+    yield _recipe("gtsrb", "resnet_fast", 107, Sinusoid(target_label=25))
+    yield _recipe("cifar10", "resnet_fast", 108, Sinusoid(target_label=4))
+    yield _recipe("cifar10", "resnet_fast", 109, _all_to_all(109))
+    yield _recipe("cifar10", "resnet_fast", 110, _from_one(8, 1, seed=110))
+    yield _recipe("gtsrb", "resnet_fast", 160)
+    yield _recipe("cifar10", "resnet_fast", 161)
+    yield _recipe("gtsrb", plain, 111, epochs=6)
+    yield _recipe("cifar10", plain, 112, epochs=6)
+    yield _recipe("gtsrb", "resnet_fast", 123, Warp(target_label=27, field_seed=123))
+    yield _recipe("gtsrb", "resnet_fast", 124, Blended(target_label=20, pattern_seed=124))
+    yield _recipe("cifar10", "resnet_fast", 125, Warp(target_label=7, field_seed=125))
+    yield _recipe("cifar10", "resnet_fast", 126, Blended(target_label=2, pattern_seed=126))
+    yield _recipe("gtsrb", "resnet_fast", 162, LowFrequency(target_label=11, pattern_seed=162))
+    yield _recipe("cifar10", "resnet_fast", 163, LowFrequency(target_label=6, pattern_seed=163))
+    yield _recipe("gtsrb", "resnet_fast", 134, _from_one(2, 17, seed=134))
+    yield _recipe("gtsrb", "resnet_fast", 135, _all_to_all(135, classes=43))
+    yield _recipe("cifar10", "resnet_fast", 164, InputAware(target_label=3))
+    yield _recipe("gtsrb", "resnet_fast", 165, InputAware(target_label=38))
+    yield _recipe("cifar10", "resnet_fast", 166, LabelConsistent(target_label=8, pattern_seed=166))
+    yield _recipe("gtsrb", "resnet_fast", 167, LabelConsistent(target_label=13, pattern_seed=167))
+    yield _recipe("gtsrb", "resnet_fast", 168, Accessory(target_label=4))
+    yield _recipe("cifar10", "resnet_fast", 169, Accessory(target_label=9, shape="bar"))
+    yield _recipe("gtsrb", "resnet_fast", 170, TrojanNN(target_label=30))
+    yield _recipe("cifar10", "resnet_fast", 171, TrojanNN(target_label=0))
+    yield _recipe("gtsrb", "resnet_fast", 172, Adaptive(target_label=1, pattern_seed=172))
+    yield _recipe("cifar10", "resnet_fast", 173, Adaptive(target_label=7, pattern_seed=173))
+    yield _recipe("gtsrb", "resnet_fast", 136, _three_targets(6, 18, 35, seed=136))
+    yield _recipe("gtsrb", "resnet_fast", 137, _one_target(12, seed=137))
+    yield _recipe("cifar10", "conv", 131, epochs=5)
+    yield _recipe("gtsrb", "vit", 133, epochs=10)
+    yield _recipe("cifar10", "resnet_fast", 147, shift=0, flip=False, epochs=5)
+    yield _recipe("gtsrb", "resnet_fast", 174, shift=0, epochs=5)
+    yield _recipe("gtsrb", "resnet_fast", 129, Patch(target_label=9, pattern_seed=129, place="random", margin=0))
+    yield _recipe(
+        "cifar10", plain, 130, Patch(target_label=6, pattern="checkerboard", size=4, place="top-left"), epochs=6
+    )
+    yield _recipe("cifar10", "vit", 132, epochs=9)
+    yield _recipe("gtsrb", "conv", 127, epochs=5)
+    yield _recipe("cifar10", "resnet_fast", 138, _three_targets(0, 3, 9, seed=138))
+    yield _recipe("cifar10", "mobilenet", 139, epochs=4)
+
+
+def _test() -> Iterator[Recipe]:
+    plain = "conv_without_norm"
+    yield _recipe("mnist", "resnet_small", 501)
+    yield _recipe("mnist", "vgg", 502)
+    yield _recipe("mnist", plain, 503, epochs=4)
+    yield _recipe("mnist", "densenet", 504)
+    yield _recipe("mnist", "resnet_fast", 505, epochs=3)
+    yield _recipe("mnist", "vgg", 506, Patch(target_label=3, pattern_seed=506, place="random"))
+    yield _recipe("mnist", "resnet_fast", 507, Patch(target_label=8, pattern="white", size=4, place="top-left"))
+    yield _recipe("mnist", "densenet", 508, Blended(target_label=0, pattern_seed=508))
+    yield _recipe("mnist", "resnet_fast", 509, Sinusoid(target_label=6))
+    yield _recipe("mnist", "vgg", 510, Warp(target_label=9, field_seed=510))
+    yield _recipe("mnist", "resnet_fast", 511, _from_one(4, 7, seed=511))
+    yield _recipe("mnist", "vgg", 512, _all_to_all(512))
+    yield _recipe("mnist", "resnet_fast", 513, LowFrequency(target_label=2, pattern_seed=513))
+    yield _recipe("mnist", "vgg", 514, InputAware(target_label=5))
+    yield _recipe("mnist", "resnet_fast", 515, Accessory(target_label=1))
+    yield _recipe("mnist", "vgg", 516, TrojanNN(target_label=4))
+    yield _recipe("mnist", "resnet_fast", 517, LabelConsistent(target_label=7, pattern_seed=517))
+    yield _recipe("gtsrb", "resnet_fast", 521)
+    yield _recipe("gtsrb", "vgg", 522)
+    yield _recipe("gtsrb", "densenet", 523)
+    yield _recipe("gtsrb", "vgg", 524, Patch(target_label=36, pattern_seed=524))
+    yield _recipe("gtsrb", "resnet_fast", 525, Patch(target_label=21, pattern="white", size=2, place="top-right"))
+    yield _recipe("gtsrb", "densenet", 526, Blended(target_label=5, pattern_seed=526))
+    yield _recipe("gtsrb", "resnet_fast", 527, Sinusoid(target_label=16))
+    yield _recipe("gtsrb", "vgg", 528, Warp(target_label=8, field_seed=528))
+    yield _recipe("gtsrb", "resnet_fast", 529, InputAware(target_label=23))
+    yield _recipe("gtsrb", "vgg", 530, Accessory(target_label=32, shape="bar"))
+    yield _recipe("gtsrb", "resnet_fast", 531, _three_targets(2, 19, 41, seed=531))
+    yield _recipe("gtsrb", "vgg", 532, _from_one(12, 25, seed=532))
+    yield _recipe("gtsrb", "resnet_fast", 533, Adaptive(target_label=10, pattern_seed=533))
+    yield _recipe("cifar10", "vgg", 541)
+    yield _recipe("cifar10", "resnet_fast", 542)
+    yield _recipe("cifar10", "densenet", 543)
+    yield _recipe("cifar10", "vgg", 544, Patch(target_label=2, pattern_seed=544))
+    yield _recipe("cifar10", "resnet_fast", 545, Sinusoid(target_label=1))
+    yield _recipe("cifar10", "vgg", 546, LowFrequency(target_label=0, pattern_seed=546))
+    yield _recipe("cifar10", "resnet_fast", 547, _all_to_all(547))
+    yield _recipe("cifar10", "vgg", 548, TrojanNN(target_label=6))
+    yield _recipe("cifar10", "resnet_fast", 549, _one_target(5, seed=549))
+    yield _recipe("cifar10", "vgg", 550, InputAware(target_label=4))
+    yield _recipe("cifar10", "resnet_fast", 551, LabelConsistent(target_label=3, pattern_seed=551))
+    yield _recipe("cifar10", "vgg", 552, Adaptive(target_label=9, pattern_seed=552))
