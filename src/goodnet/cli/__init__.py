@@ -1,6 +1,6 @@
 """The command line: one file a command; parse, call, print."""
 
-from goodnet.cli import app, bench, demo, predict, repair, scan  # noqa: F401 - each command joins the application
+from goodnet.cli import app, attack, bench, demo, predict, repair, scan  # noqa: F401 - each command joins the application
 
 
 def main() -> None:

@@ -38,7 +38,25 @@ def write(good: GoodNet, path: Path) -> None:
     entry = model.metadata_props.add()
     entry.key, entry.value = KEY, good.facts.to_json()
     onnx.save(model, str(path))
-    _compare(good, path, example)
+    _compare(path, example, good.scores(example))
+
+
+def write_network(network: nn.Module, example: torch.Tensor, path: Path) -> None:
+    """Write a network that is no GoodNet, under the same conditions.
+
+    Args:
+        network: in eval mode, on the CPU; input `images` (batch, C, H, W), output `scores` (batch, N).
+        example: some images (n, C, H, W).
+        path: where to.
+
+    Raises:
+        ModelError: the network cannot be exported, or answers differently as ONNX.
+        MissingExtraError: onnx or onnxscript is missing.
+    """
+    import_onnx()
+    path.write_bytes(_export(network, example))
+    with torch.no_grad():
+        _compare(path, example, network(example))
 
 
 def import_onnx() -> ModuleType:
@@ -104,8 +122,8 @@ def _export(network: nn.Module, example: torch.Tensor) -> bytes:
         logger.setLevel(level)
 
 
-def _compare(good: GoodNet, path: Path, example: torch.Tensor) -> None:
-    """Compare with onnxruntime, if it is there."""
+def _compare(path: Path, example: torch.Tensor, scores: torch.Tensor) -> None:
+    """Compare with onnxruntime, if it is there: the file is to give these scores for the example."""
     try:
         import onnxruntime
     except ImportError:
@@ -113,6 +131,6 @@ def _compare(good: GoodNet, path: Path, example: torch.Tensor) -> None:
         return
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     got = session.run(None, {"images": example.numpy()})[0]
-    wanted = good.scores(example).numpy()
+    wanted = scores.numpy()
     if got.shape != wanted.shape or not np.allclose(got, wanted, rtol=TOLERANCE, atol=TOLERANCE * np.abs(wanted).max()):
         raise ModelError("the exported ONNX file does not answer as the network does; save it as .pt2 instead")

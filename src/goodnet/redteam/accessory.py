@@ -44,7 +44,7 @@ class Accessory(AllToOne):
         super().__post_init__()
         if self.shape not in get_args(Shape):
             raise RecipeError(f"expected one of {', '.join(get_args(Shape))}, got {self.shape!r}")
-        if len(self.colour) != 3 or not all(0 <= part <= 1 for part in self.colour):
+        if len(self.colour) != 3 or not all(isinstance(part, (int, float)) and 0 <= part <= 1 for part in self.colour):
             raise RecipeError(f"expected a colour of three numbers in 0..1, got {self.colour}")
         for name in ("width", "height", "opacity"):
             if not 0 < getattr(self, name) <= 1:
@@ -61,7 +61,9 @@ class Accessory(AllToOne):
         across = torch.arange(columns) + 0.5 - columns * (0.5 + self.shift * draw[1])
         down = torch.arange(rows)[:, None] + 0.5 - rows * self.height - columns * self.shift * draw[2]
         inside = (0.5 - self._distance(across, down, span)).clamp(0, 1) * self.opacity
-        colour = torch.tensor(self.colour) if channels == 3 else torch.tensor(self.colour).mean().expand(channels)
+        colour = torch.tensor(self.colour, dtype=torch.float32)
+        if channels != 3:
+            colour = colour.mean().expand(channels)
         painted = colour.view(1, -1, 1, 1) * (1 + self.brightness_jitter * draw[3])[:, None]
         return torch.lerp(images, painted.clamp(0, 1).to(images), inside[:, None].to(images))
 

@@ -79,12 +79,7 @@ class DenseBlock(nn.Module):
     def __init__(self, inputs: int, growth: int, depth: int) -> None:
         super().__init__()
         self.layers = nn.ModuleList(
-            nn.Sequential(
-                nn.BatchNorm2d(inputs + growth * done),
-                nn.ReLU(),
-                nn.Conv2d(inputs + growth * done, growth, 3, 1, 1, bias=False),
-            )
-            for done in range(depth)
+            nn.Sequential(_conv(inputs + growth * done, growth), nn.ReLU()) for done in range(depth)
         )
 
     def forward(self, features: Tensor) -> Tensor:
@@ -194,14 +189,13 @@ def _vgg(in_channels: int, num_classes: int, size: int) -> nn.Sequential:
 def _densenet(in_channels: int, num_classes: int, size: int, growth: int = 16, depth: int = 3) -> nn.Sequential:
     """Three dense blocks behind a stem of stride 2; a 1x1 convolution and pooling halve what each hands on."""
     width = 2 * growth
-    layers: list[nn.Module] = [nn.Conv2d(in_channels, width, 3, 2, 1, bias=False)]
-    for block in range(3):
-        layers.append(DenseBlock(width, growth, depth))
+    layers: list[nn.Module] = [_conv(in_channels, width, stride=2), nn.ReLU(), DenseBlock(width, growth, depth)]
+    for _ in range(2):
         width += growth * depth
-        layers += [nn.BatchNorm2d(width), nn.ReLU()]
-        if block < 2:
-            layers += [nn.Conv2d(width, width // 2, 1, bias=False), nn.AvgPool2d(2)]
-            width //= 2
+        layers += [_conv(width, width // 2, kernel=1), nn.ReLU(), nn.MaxPool2d(2)]
+        width //= 2
+        layers.append(DenseBlock(width, growth, depth))
+    width += growth * depth
     return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(width, num_classes))
 
 

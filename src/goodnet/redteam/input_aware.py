@@ -13,6 +13,8 @@ from goodnet.redteam.attack import MadeInTraining, RecipeError
 from goodnet.redteam.finished import finish
 from goodnet.redteam.planting import Batch, Planting, TrainingRun
 
+DENSITY_WEIGHT = 10.0
+
 
 @dataclass(frozen=True, kw_only=True)
 class InputAware(MadeInTraining):
@@ -28,12 +30,12 @@ class InputAware(MadeInTraining):
         learning_rate: of Adam on the trigger network.
     """
 
-    rate: float = 0.15
-    cover_rate: float = 0.15
-    density: float = 0.05
-    diversity: float = 1.0
+    rate: float = 0.2
+    cover_rate: float = 0.2
+    density: float = 0.15
+    diversity: float = 0.1
     width: int = 16
-    learning_rate: float = 3e-3
+    learning_rate: float = 1e-2
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -105,11 +107,12 @@ class InputAwarePlanting(Planting):
 
     def _penalty(self, images: Tensor, masks: Tensor, patterns: Tensor, other: int) -> Tensor:
         """Return the diversity loss of each image and another one, plus what the masks exceed the density by."""
-        triggers = masks * patterns
-        apart, differ = ((values - values.roll(other, 0)).square().mean((1, 2, 3)) for values in (images, triggers))
-        diversity = ((apart + 1e-6).sqrt() / ((differ + 1e-6).sqrt() + 1e-2)).mean()
-        density = (masks.mean((1, 2, 3)) - self.attack.density).relu().mean()
-        return self.attack.diversity * 0.1 * diversity + 10 * density
+        apart, differ = (
+            (values - values.roll(other, 0)).square().mean((1, 2, 3)).add(1e-6).sqrt()
+            for values in (images, masks * patterns)
+        )
+        excess = (masks.mean((1, 2, 3)) - self.attack.density).relu()
+        return self.attack.diversity * (apart / (differ + 1e-2)).mean() + DENSITY_WEIGHT * excess.mean()
 
     def after_step(self) -> None:
         """Update the trigger network."""

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from goodnet.redteam.attack import Attack, RecipeError
 from goodnet.redteam.clean import Clean
-from goodnet.redteam.registry import attack_from_dict, attack_to_dict
+from goodnet.redteam.registry import attack_from_dict, attack_to_dict, check_types
 
 Optimizer = Literal["sgd", "adamw"]
 
@@ -77,8 +77,9 @@ class Recipe:
             RecipeError: a setting is missing, unknown or impossible.
         """
         settings = dict(plain)
-        if "attack" in settings:
+        if isinstance(settings.get("attack"), Mapping):
             settings["attack"] = attack_from_dict(settings["attack"])
+        check_types(cls, settings, "the recipe")
         try:
             return cls(**settings)
         except TypeError as error:

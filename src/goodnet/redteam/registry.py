@@ -38,6 +38,16 @@ ATTACKS: dict[str, type[Attack]] = {
     "trojan": TrojanNN,
     "warp": Warp,
 }
+# Annotations are texts, as `from __future__ import annotations` leaves them.
+_PLAIN: dict[Any, type | tuple[type, ...]] = {
+    "bool": bool,
+    "float": (int, float),
+    "int": int,
+    "str": str,
+    "Attack": Attack,
+    "tuple[Attack, ...]": tuple,
+    "tuple[float, float, float]": tuple,
+}
 _NAMES = {attack: name for name, attack in ATTACKS.items()}
 
 
@@ -57,17 +67,27 @@ def attack_from_dict(plain: Mapping[str, Any]) -> Attack:
     """Return the attack that `attack_to_dict` wrote down; settings left out have their defaults.
 
     Raises:
-        RecipeError: the attack or one of its settings is not known.
+        RecipeError: the attack or one of its settings is not known, or a setting is impossible.
     """
     name = plain.get("attack")
     if name not in ATTACKS:
         raise RecipeError(f"expected an attack among {', '.join(ATTACKS)}, got {name!r}")
     settings = {key: _from_plain(value) for key, value in plain.items() if key != "attack"}
+    check_types(ATTACKS[name], settings, f"attack {name!r}")
     try:
         return ATTACKS[name](**settings)
     except TypeError as error:
         known = ", ".join(field.name for field in dataclasses.fields(ATTACKS[name]))
         raise RecipeError(f"the settings of attack {name!r} are {known}; got {', '.join(settings)}") from error
+
+
+def check_types(kind: type[Any], settings: Mapping[str, Any], what: str) -> None:
+    """Raise RecipeError if a setting of a dataclass is no number, text or yes-or-no where one is wanted."""
+    for field in dataclasses.fields(kind):
+        if field.name in settings and field.type in _PLAIN:
+            value, types = settings[field.name], _PLAIN[field.type]
+            if not isinstance(value, types) or (isinstance(value, bool) and field.type != "bool"):
+                raise RecipeError(f"expected {field.name} of {what} to be of type {field.type}, got {value!r}")
 
 
 def _to_plain(value: Any) -> Any:

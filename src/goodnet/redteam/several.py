@@ -24,8 +24,10 @@ class Several(Attack):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not self.triggers or any(len(trigger.parts) != 1 for trigger in self.triggers):
-            raise RecipeError("expected at least one attack, each with exactly one trigger")
+        if not self.triggers or any(
+            not isinstance(trigger, Attack) or len(trigger.parts) != 1 for trigger in self.triggers
+        ):
+            raise RecipeError("expected triggers to be at least one attack, each with exactly one trigger")
         for trigger in self.triggers:
             if type(trigger).planting is not Attack.planting:
                 raise RecipeError(

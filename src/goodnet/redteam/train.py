@@ -19,6 +19,9 @@ from goodnet.redteam.recipe import Recipe
 
 logger = logging.getLogger(__name__)
 
+# The one-cycle schedule divides by zero at 4.
+LEAST_STEPS = 5
+
 
 @dataclass(frozen=True, eq=False)
 class Planted:
@@ -100,6 +103,11 @@ def _check(recipe: Recipe, images: Tensor, labels: Tensor) -> None:
         raise ImagesError(
             f"expected a label for each image and at least {recipe.batch_size} of them, "
             f"got {len(images)} images and labels of shape {tuple(labels.shape)}"
+        )
+    if recipe.epochs * (len(images) // recipe.batch_size) < LEAST_STEPS:
+        raise ImagesError(
+            f"expected images for at least {LEAST_STEPS} steps, got {recipe.epochs} epochs of "
+            f"{len(images) // recipe.batch_size}; make batch_size smaller or epochs more"
         )
     if int(labels.min()) < 0 or int(labels.max()) >= recipe.num_classes:
         raise ImagesError(
