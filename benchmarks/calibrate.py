@@ -1,13 +1,13 @@
 """Fit the calibration that goodnet ships, on the development zoo only.
 
-    python benchmarks/calibrate.py collect --zoo ZOO --data DATA --out features.json [--digits 12] [--count 8]
-    python benchmarks/calibrate.py fit --features features.json --out src/goodnet/calibration.json
+    goodnet bench --zoo ZOO --half development --data DATA --seeds 0 --no-repair
+    python benchmarks/calibrate.py --zoo ZOO --out src/goodnet/calibration.json [--seeds 0]
 
-`collect` scans every network of a zoo made by benchmarks/devzoo.py, and pairs of demo nets of the seeds from 100 on,
-and writes down what each label's evidence was; scans that are there already are not made again. `--count` is how many
-images each gets. `fit` fits a logistic model with few weights, none negative, to the most suspicious label of every
-scan, and prints how well it separates them under leave-one-network-out. Where that leaves a gap between clean and
-infected scans, the score crosses one half in its middle.
+The first command trains the networks and scans them; what each scan found stays in the zoo. This one fits the four
+logistic models of a calibration, with no negative weights: `label` to the most suspicious label of every scan, `blind`
+likewise to what is known without images, `mapping` to the trigger that moves every class and `pair` to the pair of
+classes that stands out most. It prints how well they separate, and how the whole verdict does with each network left
+out in turn. Scans with the first of the seeds alone are fitted to; each network counts once.
 """
 
 from __future__ import annotations
@@ -15,176 +15,186 @@ from __future__ import annotations
 import argparse
 import json
 import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.optimize import minimize
+from sklearn.metrics import roc_auc_score
 
-import goodnet
 from goodnet.evidence.statistics import Statistics, luck
-from goodnet.redteam.demo import make_demo_nets
-from goodnet.verdict import features
+from goodnet.verdict import Calibration, Logistic, features, mapping_features, pair_features
 
-IMAGES = {
-    "gtsrb": ("gtsrb.npz", "test_x,test_y"),
-    "cifar10": ("cifar10/test.parquet", None),
-    "mnist": ("mnist.npz", None),
+Matrix = NDArray[np.float64]
+
+OF_CLASSES = ("all_to_all", "source_specific")
+"""Attacks under which no label stands out, so that the models of labels are not fitted to them."""
+
+BLIND = ("margin", "weights")
+ACCUSED, CLEARED = 0.5, 0.3
+STRENGTH = 0.3
+"""Of the penalty on the squares of the weights."""
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    """What one scan of one network found.
+
+    Attributes:
+        name: of the network.
+        kind: of its attack, "clean" for none.
+        targets: the planted targets.
+        labels: the labels that were searched.
+        label: features of each (labels, F).
+        mapping: features of the trigger that moves every class, (1, F); none where it was not searched.
+        pair: features of the pair that stands out most, (1, F); none where pairs were not searched.
+    """
+
+    name: str
+    kind: str
+    targets: tuple[int, ...]
+    labels: tuple[int, ...]
+    label: Matrix
+    mapping: Matrix | None
+    pair: Matrix | None
+
+    @property
+    def infected(self) -> bool:
+        """Whether there is a backdoor."""
+        return bool(self.targets)
+
+
+NAMES = {
+    "label": tuple(features(Statistics(0, *[0.0] * 7, luck(2)))),
+    "blind": BLIND,
+    "mapping": tuple(mapping_features(0)),
+    "pair": tuple(pair_features(1, 0, 2)),
 }
-FIRST_DIGITS_SEED = 100
-"""Seeds of demo nets for development; the demo itself, and what is measured on it, use seeds below."""
-
-KINDS_LEFT_OUT = ("all_to_all", "source_specific", "warp", "sinusoid")
-"""Attacks that the patch family alone is not expected to find, so that it is not fitted to them."""
 
 
-FEATURES = tuple(features(Statistics(0, *[0.0] * 7, luck(2))))
-
-
-def collect(zoo: Path, data: Path, out: Path, seeds: list[int], digits: int, count: int) -> None:
-    """Scan the zoo, and demo nets of other seeds than the demo's, and write the evidence of all labels to `out`."""
-    rows: dict[str, Any] = json.loads(out.read_text()) if out.exists() else {}
-    for net in json.loads((zoo / "truth.json").read_text()):
-        name, keys = IMAGES[net["ds"]]
-        known = {field: net[field] for field in ("name", "kind", "targets", "arch", "ds", "acc", "asr")}
-        for seed in seeds:
-            if f"{net['name']}/{seed}/{count}" in rows:
-                continue
-            images = goodnet.load_images(data / name, keys=keys.split(",") if keys else None, limit=count, seed=seed)
-            model = goodnet.load_model(zoo / f"{net['name']}.onnx")
-            _add(rows, known, goodnet.scan(model, images, seed=seed), out, count)
-    for seed in range(FIRST_DIGITS_SEED, FIRST_DIGITS_SEED + digits):
-        if f"digits_clean_{seed}/{seed}/{count}" in rows:
-            continue
-        nets = make_demo_nets(seed)
-        images = goodnet.load_images(nets.images, limit=count, seed=seed)
-        known = {"arch": "demo", "ds": "digits", "acc": nets.badnet_accuracy, "asr": [nets.badnet_asr]}
-        known |= {"name": f"digits_patch_{seed}", "kind": "patch", "targets": [nets.target_label]}
-        _add(rows, known, goodnet.scan(nets.badnet, images, seed=seed), out, count)
-        known |= {"name": f"digits_clean_{seed}", "kind": "clean", "targets": [], "acc": nets.clean_accuracy, "asr": []}
-        _add(rows, known, goodnet.scan(nets.clean, images, seed=seed), out, count)
-
-
-def _add(rows: dict[str, Any], known: dict[str, Any], report: goodnet.ScanReport, out: Path, count: int) -> None:
-    """Add what a scan found to the rows, save them, and print a line."""
-    evidence = [
-        (
-            e.label,
-            e.anomaly_index,
-            e.size_ratio,
-            e.universal_ratio,
-            e.classic_index,
-            e.noise_index,
-            e.blank_index,
-            e.transfer,
-        )
-        for e in report.labels
-    ]
-    rows[f"{known['name']}/{report.seed}/{count}"] = {
-        **known,
-        "seed": report.seed,
-        "images": count,
-        "verdict": report.verdict,
-        "found": list(report.target_labels),
-        "cost": report.to_dict()["cost"],
-        "labels": evidence,
-    }
-    out.write_text(json.dumps(rows))
-    top = report.labels[0]
-    print(
-        f"{known['name']:34} {report.seed} targets {known['targets']} {report.verdict} ({report.score:.2f}) "
-        f"top {top.label} ratio {top.size_ratio:.1f} {top.universal_ratio:.1f} index {top.anomaly_index:.1f} "
-        f"{top.noise_index:.1f} {top.blank_index:.1f} transfer {top.transfer:.2f}; "
-        f"{report.cost.image_gradients} gradients {report.cost.seconds:.0f} s",
-        flush=True,
+def read(folder: Path, seed: int, count: int) -> Case | None:
+    """Return what the scan of the network in a folder found; None where it was not scanned."""
+    path = folder / f"scan_{seed}_{count}.json"
+    if not path.exists():
+        return None
+    facts, report = json.loads((folder / "facts.json").read_text()), json.loads(path.read_text())["report"]
+    searched = [entry for entry in report["labels"] if entry["status"] in ("found", "unreached", "failed")]
+    rows = [list(features(_statistics(entry, len(report["labels"]))).values()) for entry in searched]
+    mapping, pair = report["all_to_all"], report["pair"]
+    return Case(
+        name=facts["name"],
+        kind=facts["kind"],
+        targets=tuple(facts["targets"]),
+        labels=tuple(entry["label"] for entry in searched),
+        label=np.array(rows),
+        mapping=mapping and _row(mapping_features(mapping["rate"])),
+        pair=pair and _row(pair_features(pair["ratio"], pair["index"], pair["pairs"])),
     )
 
 
-def table(row: dict[str, Any]) -> tuple[np.ndarray, list[int]]:
-    """Return features (labels, F) and the labels."""
-    labels = row["labels"]
-    matrix = []
-    for label, *numbers in labels:
-        statistics = Statistics(label, *numbers, luck(len(labels)))
-        matrix.append(list(features(statistics).values()))
-    return np.array(matrix), [label for label, *_ in labels]
+def _statistics(entry: Mapping[str, Any], labels: int) -> Statistics:
+    same = {name: entry[name] for name in Statistics.__dataclass_fields__ if name in entry}
+    return Statistics(**same, size_index=entry["anomaly_index"], ratio=entry["size_ratio"], luck=luck(labels))
 
 
-def fit_weights(rows: list[dict[str, Any]], strength: float = 0.3) -> np.ndarray:
-    """Return intercept and weights; each network counts once, by its most suspicious label."""
-    tables = [(table(row)[0], bool(row["targets"])) for row in rows]
+def _row(named: Mapping[str, float]) -> Matrix:
+    return np.array([list(named.values())])
 
-    def loss(theta: np.ndarray) -> float:
-        total = strength * float((theta[1:] ** 2).sum()) / 2
-        for matrix, infected in tables:
+
+def tables(cases: Sequence[Case], model: str) -> list[tuple[Matrix, bool]]:
+    """Return what a model is fitted to: the features of each network's candidates, and whether one is planted."""
+    found: list[tuple[Matrix | None, bool]]
+    if model == "mapping":
+        found = [(case.mapping, case.kind == "all_to_all") for case in cases]
+    elif model == "pair":
+        found = [(case.pair, case.kind == "source_specific") for case in cases if case.kind in ("clean", *OF_CLASSES)]
+        found = [(table, planted) for table, planted in found if table is not None]
+    else:
+        columns = [NAMES["label"].index(name) for name in NAMES[model]]
+        found = [(case.label[:, columns], case.infected) for case in cases if case.kind not in OF_CLASSES]
+    return [(table, planted) for table, planted in found if table is not None]
+
+
+def fit(cases: Sequence[Case], model: str) -> Logistic:
+    """Return the logistic model of the most suspicious candidate of each network, with no negative weight."""
+    data = tables(cases, model)
+
+    def loss(theta: Matrix) -> float:
+        total = STRENGTH * float((theta[1:] ** 2).sum()) / 2
+        for matrix, planted in data:
             logit = float((theta[0] + matrix @ theta[1:]).max())
-            total += math.log1p(math.exp(-logit if infected else logit))
+            total += math.log1p(math.exp(min(-logit if planted else logit, 500.0)))
         return total
 
-    count = len(FEATURES)
+    count = len(NAMES[model])
     bounds = [(None, None)] + [(0, None)] * count
-    starts = (np.array([-2.0, *[0.5] * count]), np.array([-3.0, 3.0, *[0.0] * (count - 1)]))
-    return min((minimize(loss, start, bounds=bounds, method="L-BFGS-B") for start in starts), key=lambda r: r.fun).x
+    starts = [np.array([-2.0, *[0.5] * count])]
+    starts += [np.array([-3.0, *(2.0 * (column == k) for column in range(count))]) for k in range(count)]
+    theta = min((minimize(loss, start, bounds=bounds, method="L-BFGS-B") for start in starts), key=lambda r: r.fun).x
+    weights = {name: round(float(weight), 4) for name, weight in zip(NAMES[model], theta[1:], strict=True)}
+    return Logistic(round(float(theta[0]), 4), weights)
 
 
-def fit(source: Path, out: Path) -> None:
-    """Fit, report leave-one-network-out, and write the calibration."""
-    rows = [row for row in json.loads(source.read_text()).values() if row["kind"] not in KINDS_LEFT_OUT]
-    names = sorted({row["name"] for row in rows})
+def judge(case: Case, models: Mapping[str, Logistic]) -> tuple[float, str, int | None]:
+    """Return the probability of a backdoor, which model it comes from, and the most suspicious label."""
+
+    def best(model: str, matrix: Matrix) -> tuple[float, int]:
+        rows = [dict(zip(NAMES[model], row, strict=True)) for row in matrix.tolist()]
+        scores = [models[model].probability(row) for row in rows]
+        return max(scores), int(np.argmax(scores))
+
+    score, row = best("label", case.label)
+    found: list[tuple[float, str, int | None]] = [(score, "label", case.labels[row])]
+    for model, matrix in (("mapping", case.mapping), ("pair", case.pair)):
+        if matrix is not None:
+            found.append((best(model, matrix)[0], model, None))
+    return max(found, key=lambda each: each[0])
+
+
+def left_out(cases: Sequence[Case]) -> list[tuple[Case, float, str, int | None]]:
+    """Return the verdict on each network by models that were fitted to all others."""
     judged = []
-    for name in names:
-        theta = fit_weights([row for row in rows if row["name"] != name])
-        for row in (row for row in rows if row["name"] == name):
-            matrix, labels = table(row)
-            logits = theta[0] + matrix @ theta[1:]
-            best = int(logits.argmax())
-            logit = float(logits[best])
-            judged.append((logit, bool(row["targets"])))
-            print(
-                f"{name:34} {row['images']:3} images, targets {row['targets']!s:12} left-out logit {logit:6.2f} "
-                f"label {labels[best]} features {np.round(matrix[best], 2).tolist()}"
-            )
-    infected = [logit for logit, bad in judged if bad]
-    clean = [logit for logit, bad in judged if not bad]
-    auc = np.mean([(a > b) + 0.5 * (a == b) for a in infected for b in clean])
-    print(f"left-out AUC {auc:.3f} over {len(infected)} infected and {len(clean)} clean scans")
-    theta = fit_weights(rows)
-    if min(infected) > max(clean):
-        # A penalised fit crosses one half anywhere in the gap between the two; it belongs in the middle.
-        middle = (min(infected) + max(clean)) / 2
-        print(f"left-out logits: clean up to {max(clean):.2f}, infected from {min(infected):.2f}")
-        theta[0] -= middle
-    calibration = {
-        "intercept": round(float(theta[0]), 4),
-        "weights": {name: round(float(w), 4) for name, w in zip(FEATURES, theta[1:], strict=True)},
-        "backdoored": 0.5,
-        "clean": 0.3,
-        "source": f"benchmarks/calibrate.py on {len(names)} development networks, "
-        f"{len({r['name'] for r in rows if r['targets']})} of them infected; leave-one-network-out AUC {auc:.3f}",
-    }
-    print(json.dumps(calibration, indent=2))
-    out.write_text(json.dumps(calibration, indent=2) + "\n")
+    for case in cases:
+        others = [other for other in cases if other.name != case.name]
+        judged.append((case, *judge(case, {model: fit(others, model) for model in ("label", "mapping", "pair")})))
+    return judged
 
 
 def main() -> None:
     """Run from the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    commands = parser.add_subparsers(dest="command", required=True)
-    collecting = commands.add_parser("collect")
-    collecting.add_argument("--zoo", type=Path, required=True)
-    collecting.add_argument("--data", type=Path, required=True)
-    collecting.add_argument("--out", type=Path, required=True)
-    collecting.add_argument("--seeds", type=int, nargs="*", default=[0])
-    collecting.add_argument("--digits", type=int, default=12)
-    collecting.add_argument("--count", type=int, default=256, help="images of each scan")
-    fitting = commands.add_parser("fit")
-    fitting.add_argument("--features", type=Path, required=True)
-    fitting.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--zoo", type=Path, required=True)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--count", type=int, default=256, help="images of each scan")
+    parser.add_argument("--out", type=Path, help="where the calibration goes; nowhere by default")
     options = parser.parse_args()
-    if options.command == "collect":
-        collect(options.zoo, options.data, options.out, options.seeds, options.digits, options.count)
-    else:
-        fit(options.features, options.out)
+    folders = sorted(path.parent for path in (options.zoo / "development").glob("*/facts.json"))
+    cases = [case for case in (read(folder, options.seed, options.count) for folder in folders) if case]
+    judged = left_out(cases)
+    for case, score, model, label in sorted(judged, key=lambda each: each[1]):
+        top = case.label[case.labels.index(label)] if label is not None else []
+        print(f"{case.name:46} targets {case.targets[:3]!s:12} {score:.3f} by {model} {label} {np.round(top, 1)}")
+    auc = roc_auc_score([case.infected for case, *_ in judged], [score for _, score, *_ in judged])
+    wrong = [
+        sum((score >= 0.5) != case.infected for case, score, *_ in judged if case.infected == bad) for bad in (0, 1)
+    ]
+    print(
+        f"left out: AUC {auc:.3f}; of {len(cases)} networks {wrong[0]} clean ones accused, {wrong[1]} infected missed"
+    )
+    calibration = Calibration(
+        **{model: fit(cases, model) for model in NAMES},
+        backdoored=ACCUSED,
+        clean=CLEARED,
+        source=f"benchmarks/calibrate.py on {len(cases)} development networks, "
+        f"{sum(case.infected for case in cases)} of them infected; leave-one-network-out AUC {auc:.3f}",
+    )
+    text = json.dumps(asdict(calibration), indent=2) + "\n"
+    print(text)
+    if options.out:
+        options.out.write_text(text)
 
 
 if __name__ == "__main__":

@@ -1,9 +1,15 @@
 """From statistics to a verdict."""
 
-import pytest
+from dataclasses import replace
 
-from goodnet.evidence.statistics import Statistics, luck
-from goodnet.verdict import decide, shipped_calibration
+import pytest
+import torch
+
+from goodnet.all_to_all import ClassMapping
+from goodnet.evidence.statistics import Statistics, luck, without_images
+from goodnet.source_specific import Pair
+from goodnet.triggers import Trigger
+from goodnet.verdict import decide, decide_blind, shipped_calibration
 
 
 def label(number: int, index: float, ratio: float, transfer: float = 0.1, total: int = 43) -> Statistics:
@@ -44,6 +50,38 @@ def test_too_few_labels_to_compare_are_inconclusive() -> None:
     assert decide(few, [], shipped_calibration()).verdict == "inconclusive"
 
 
-@pytest.mark.parametrize("feature", ["ratio", "universal", "size", "noise", "blank", "transfer"])
-def test_no_evidence_counts_for_innocence_the_more_there_is_of_it(feature: str) -> None:
-    assert shipped_calibration().weights.get(feature, 0.0) >= 0
+@pytest.mark.parametrize("model", ["label", "blind", "mapping", "pair"])
+def test_no_evidence_counts_for_innocence_the_more_there_is_of_it(model: str) -> None:
+    weights = getattr(shipped_calibration(), model).weights
+    assert min(weights.values()) >= 0
+    assert max(weights.values()) > 0
+
+
+def test_a_trigger_that_moves_every_class_is_a_backdoor_of_all_labels() -> None:
+    trigger = Trigger(-1, torch.zeros(1, 2, 2), torch.zeros(3, 2, 2))
+    moved = ClassMapping(0.95, {label: (label + 1) % 40 for label in range(40)}, trigger)
+    decision = decide(USUAL, [], shipped_calibration(), moved)
+    assert decision.verdict == "backdoored"
+    assert set(decision.flagged) == set(range(40))
+    assert "all-to-all" in decision.reasons[0]
+    assert decide(USUAL, [], shipped_calibration(), ClassMapping(0.1, {}, trigger)).verdict == "clean"
+
+
+def test_a_pair_of_classes_that_is_too_close_is_a_backdoor_of_its_target() -> None:
+    trigger = Trigger(3, torch.zeros(1, 2, 2), torch.zeros(3, 2, 2))
+    decision = decide(USUAL, [], shipped_calibration(), None, Pair(8, 3, 30.0, 15.0, 90, trigger))
+    assert decision.flagged == (3,)
+    assert "from 8 to 3 alone" in decision.reasons[0]
+    assert decide(USUAL, [], shipped_calibration(), None, Pair(8, 3, 1.5, 2.0, 90, trigger)).verdict == "clean"
+
+
+def test_what_carries_the_verdict_is_said_first() -> None:
+    surest = replace(label(41, 1.0, 1.0), margin_ratio=9.0)
+    reason = decide([*USUAL, surest], [], shipped_calibration()).reasons[0]
+    assert reason.split(": ", 2)[-1].startswith("the greatest margin")
+
+
+def test_without_images_a_margin_out_of_the_ordinary_is_a_backdoor() -> None:
+    usual = {number: 1.0 + 0.01 * number for number in range(40)}
+    assert decide_blind(without_images(usual, None), shipped_calibration()).verdict != "backdoored"
+    assert decide_blind(without_images(usual | {7: 15.0}, None), shipped_calibration()).flagged == (7,)

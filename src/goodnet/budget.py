@@ -8,12 +8,16 @@ and Talwalkar 2016, with a control group.)
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import torch
 
+from goodnet.all_to_all import AllToAllConfig
+from goodnet.evidence.margins import MarginConfig
 from goodnet.inversion import InversionConfig
+from goodnet.source_specific import PairConfig
 
 
 @dataclass(frozen=True)
@@ -30,17 +34,31 @@ class Budget:
         best_on_clean: labels that go on for their margin on clean images.
         best_on_noise: labels that go on for their margin on noise images.
         control: labels that go on at random, as the measure of what is usual.
+        spectral: the search for faint changes of the whole image, where labels need no screening.
+        margins: how the margins of labels are maximised.
+        all_to_all: the search for one trigger that moves every class.
+        pairs: the search for triggers that work on one class only, where nothing else was found.
+        always_pairs: whether pairs are searched even where something else was found.
     """
 
     screen_above: int = 64
     screening: InversionConfig = field(default_factory=lambda: InversionConfig(steps=10, penalty=(0.01, 0.01)))
     full: InversionConfig = field(default_factory=InversionConfig)
     rows: int = 40
-    most_starts: int = 4
+    most_starts: int = 2
     after_screening: InversionConfig = field(default_factory=lambda: InversionConfig(steps=360))
     best_on_clean: int = 24
     best_on_noise: int = 32
     control: int = 48
+    spectral: InversionConfig = field(default_factory=lambda: InversionConfig(steps=160, penalty=(0.01, 0.1)))
+    margins: MarginConfig = field(default_factory=MarginConfig)
+    all_to_all: AllToAllConfig = field(default_factory=AllToAllConfig)
+    pairs: PairConfig = field(default_factory=PairConfig)
+    always_pairs: bool = False
+
+    def for_spectral(self) -> Budget:
+        """Return the budget of the search for faint changes: one start for each label."""
+        return dataclasses.replace(self, full=self.spectral, most_starts=1)
 
     def starts(self, labels: int) -> int:
         """Return from how many starts each of so many labels is searched."""

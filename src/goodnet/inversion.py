@@ -16,10 +16,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from goodnet.classifier import Shape
 from goodnet.engine import Engine
 from goodnet.triggers import Family, Parameters
-
-REFERENCE_AREA = 32 * 32
 
 
 @dataclass(frozen=True)
@@ -34,7 +33,7 @@ class InversionConfig:
         learning_rate: of Adam, on the parameters of the trigger; the family may scale it for each of them.
         betas: of Adam.
         penalty: weight of the trigger's size against the cross-entropy at the first and the last step, rising
-            geometrically, for an image of 32x32 pixels; for others by area.
+            geometrically; the family says what a unit of size counts.
     """
 
     steps: int = 480
@@ -43,11 +42,11 @@ class InversionConfig:
     betas: tuple[float, float] = (0.5, 0.9)
     penalty: tuple[float, float] = (0.01, 0.05)
 
-    def penalty_at(self, step: int, area: int) -> float:
-        """Return the weight of the size at a step, for images of `area` pixels."""
+    def penalty_at(self, step: int) -> float:
+        """Return the weight of the size at a step."""
         first, last = self.penalty
         progress = step / max(self.steps - 1, 1)
-        return float(first * (last / first) ** progress * REFERENCE_AREA / area)
+        return float(first * (last / first) ** progress)
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,13 +61,23 @@ class ImagePool:
     pixels: Tensor
     classes: Tensor
 
+    @property
+    def shape(self) -> Shape:
+        """(C, H, W) of the images."""
+        _, channels, height, width = self.pixels.shape
+        return channels, height, width
+
     def others(self, label: int) -> Tensor:
         """Return the indices of the images that are not of class `label`."""
         return (self.classes != label).nonzero().flatten()
 
-    def draw(self, label: int, count: int, generator: torch.Generator) -> Tensor:
-        """Return `count` indices of images of other classes, each used once before any is used again."""
-        allowed = self.others(label)
+    def of(self, label: int) -> Tensor:
+        """Return the indices of the images of class `label`."""
+        return (self.classes == label).nonzero().flatten()
+
+    def draw(self, label: int, count: int, generator: torch.Generator, victim: int | None = None) -> Tensor:
+        """Return `count` indices, each used once before any is used again: of class `victim`, or all but `label`."""
+        allowed = self.others(label) if victim is None else self.of(victim)
         rounds = -(-count // len(allowed))
         return torch.cat([allowed[torch.randperm(len(allowed), generator=generator)] for _ in range(rounds)])[:count]
 
@@ -99,6 +108,8 @@ def invert(
     pool: ImagePool,
     config: InversionConfig,
     generators: Sequence[torch.Generator],
+    *,
+    victims: Sequence[int] | None = None,
     watch: Callable[[int, Parameters], None] | None = None,
 ) -> dict[str, Tensor]:
     """Search smaller triggers that push the pool's images to their labels; return their parameters.
@@ -114,13 +125,15 @@ def invert(
         pool: the images, on any device.
         config: how long and how hard.
         generators: for each label, what draws its images.
+        victims: for each label, the only class that its images are of; all but the label's own by default.
         watch: is shown the number of steps done and the triggers after each of them.
     """
     images_per_step, device = config.images_per_step, engine.device
+    only: Sequence[int | None] = [None] * len(labels) if victims is None else victims
     draws = torch.stack(
         [
-            pool.draw(label, config.steps * images_per_step, generator).view(config.steps, images_per_step)
-            for label, generator in zip(labels, generators, strict=True)
+            pool.draw(label, config.steps * images_per_step, generator, victim).view(config.steps, images_per_step)
+            for label, generator, victim in zip(labels, generators, only, strict=True)
         ],
         dim=1,
     )
@@ -129,13 +142,13 @@ def invert(
     values = list(state.values())
     groups = [{"params": [value], "lr": config.learning_rate * family.paces[name]} for name, value in state.items()]
     optimizer = torch.optim.Adam(groups, betas=config.betas, fused=True)
-    area = pool.pixels.shape[2] * pool.pixels.shape[3]
+    weight = family.weight(pool.shape)
     for step, draw in enumerate(draws):
         stamped = family.stamp(state, pool.pixels[draw].to(device)).flatten(0, 1)
         errors = functional.cross_entropy(engine.logits(stamped), targets, reduction="sum") / images_per_step
-        loss = errors + config.penalty_at(step, area) * family.size(state).sum()
+        loss = errors + config.penalty_at(step) * weight * family.size(state).sum()
         for value, gradient in zip(values, torch.autograd.grad(loss, values), strict=True):
-            value.grad = gradient
+            value.grad = gradient.contiguous()  # the fused Adam reads memory in the order of the parameter
         optimizer.step()
         engine.count_gradients(len(targets))
         if watch is not None:

@@ -5,28 +5,32 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 import torch
 
-from goodnet import classic
+from goodnet import all_to_all, classic, source_specific
+from goodnet.blind import scan_blind
 from goodnet.budget import Budget
 from goodnet.checkpoint import Checkpoint, fingerprint
 from goodnet.classifier import Classifier
 from goodnet.engine import Engine, choose_engine
 from goodnet.errors import ImagesError
+from goodnet.evidence.margins import greatest_margins
 from goodnet.evidence.statistics import Statistics, statistics
+from goodnet.evidence.weights import row_sums
 from goodnet.images import CleanImages
 from goodnet.inversion import ImagePool
 from goodnet.preflight import check
 from goodnet.preflight.check import PreflightResult
 from goodnet.progress import Progress, Silent
 from goodnet.report.facts import cost_facts, image_facts, model_facts, versions
-from goodnet.report.schema import LabelReport, ScanReport, Status
+from goodnet.report.schema import AllToAllReport, LabelReport, PairReport, ScanReport, Status
 from goodnet.search import Found, Search
-from goodnet.triggers import Patch
+from goodnet.triggers import Patch, Spectral
 from goodnet.verdict import Calibration, Decision, decide, shipped_calibration
 from goodnet.version import __version__
 
@@ -43,7 +47,7 @@ MOST_IMAGES = 256
 
 def scan(
     model: Classifier,
-    images: CleanImages,
+    images: CleanImages | None,
     *,
     preset: Preset = "fast",
     labels: Sequence[int] | None = None,
@@ -64,7 +68,8 @@ def scan(
 
     Args:
         model: from `load_model`.
-        images: clean images, from `load_images`; 8 are enough to begin with, 100 to 256 are better.
+        images: clean images, from `load_images`; 8 are enough to begin with, 100 to 256 are better. None scans without,
+            by margins and weights alone, which finds less.
         preset: "fast", or "classic" for the original Neural Cleanse, one label at a time.
         labels: the labels to look at; all of them by default.
         seed: of every random draw.
@@ -85,6 +90,11 @@ def scan(
     started = time.monotonic()
     progress = progress or Silent()
     budget = budget or Budget()
+    if images is None:
+        if preset == "classic":
+            raise ImagesError("the classic preset needs clean images, got none")
+        model = model.bound_to(model.shape)
+        return scan_blind(model, _wanted(labels, model.classes), seed, budget, calibration or shipped_calibration())
     ready = check(model, images, explicit=explicit, resize=resize)
     wanted = _wanted(labels, ready.model.classes)
     sample = _shuffled(ready.images, seed, len(ready.images) if preset == "classic" else MOST_IMAGES)
@@ -92,7 +102,7 @@ def scan(
     pool, held_out = _split(sample, engine, halves=preset == "fast")
     skipped = [label for label in wanted if not (len(pool.others(label)) and len(held_out.others(label)))]
     searchable = [label for label in wanted if label not in skipped]
-    keeper = None
+    keeper, mapping, pair = None, None, None
     if checkpoint is not None:
         settings = (__version__, preset, budget, wanted, seed, ready.settings, engine.bfloat16)
         name = fingerprint(model.sha256, settings, [sample.pixels, pool.classes, held_out.classes])
@@ -103,10 +113,29 @@ def scan(
         decision = classic.decide([evidence[each.label] for each in found])
     else:
         found = Search(engine, Patch(), pool, held_out, budget, seed, progress, keeper).run(searchable)
-        evidence = statistics(found)
-        searched = [evidence[each.label] for each in found if each.trigger]
+        spectral = []
+        if len(searchable) <= budget.screen_above:
+            faint = budget.for_spectral()
+            spectral = Search(engine, Spectral(), pool, held_out, faint, seed, progress, keeper, "spectral").run(
+                searchable
+            )
+        decided = [each.label for each in found if each.trigger]
+        margins = greatest_margins(engine, decided, pool.shape, seed, budget.margins)
+        evidence = statistics(found, spectral, margins, row_sums(ready.model, sample.pixels[:1].to(engine.device)))
         failed = [each.label for each in found if np.isnan(each.size)]
-        decision = decide(searched, [*skipped, *failed], calibration or shipped_calibration())
+        judge = partial(
+            decide,
+            [evidence[label] for label in decided],
+            [*skipped, *failed],
+            calibration or shipped_calibration(),
+        )
+        if labels is None and pool is not held_out:
+            mapping = all_to_all.search(engine, pool, held_out, seed, budget.all_to_all)
+        decision = judge(mapping)
+        if mapping is not None and len(wanted) <= budget.pairs.most_labels:
+            if decision.verdict != "backdoored" or budget.always_pairs:
+                pair = source_specific.search(engine, pool, held_out, seed, progress, budget.pairs)
+            decision = judge(mapping, pair)
     report = ScanReport(
         verdict=decision.verdict,
         score=decision.score,
@@ -120,6 +149,8 @@ def scan(
         seed=seed,
         versions=versions(),
         warnings=_warnings(ready, pool is held_out, skipped),
+        all_to_all=None if mapping is None else AllToAllReport(mapping.rate, mapping.targets, mapping.trigger.size),
+        pair=None if pair is None else PairReport(pair.victim, pair.target, pair.ratio, pair.index, pair.pairs),
         triggers={each.label: each.trigger for each in found if each.trigger},
     )
     if keeper is not None:
@@ -172,6 +203,10 @@ def _labels(
                 noise_index=about.noise_index,
                 blank_index=about.blank_index,
                 transfer=about.transfer,
+                spectral_ratio=about.spectral_ratio,
+                spectral_universal_ratio=about.spectral_universal_ratio,
+                margin_ratio=about.margin_ratio,
+                weight_index=about.weight_index,
                 trigger_size=each.size if np.isfinite(each.size) else None,
                 asr=each.asr,
                 score=decision.scores.get(each.label, 0.0),
@@ -180,7 +215,7 @@ def _labels(
                 status=_status(each),
             )
         )
-    entries += [LabelReport(label, 0, 0, 0, 0, 0, 0, 0, None, 0, 0, False, "patch", "skipped") for label in skipped]
+    entries += [LabelReport(label) for label in skipped]
     order = {"screened": 1, "failed": 2, "skipped": 3}
     return tuple(
         sorted(entries, key=lambda e: (not e.flagged, order.get(e.status, 0), -e.score, -e.anomaly_index, e.label))

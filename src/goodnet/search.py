@@ -11,7 +11,6 @@ from torch import Tensor
 
 from goodnet.budget import Budget, control_group, shortlist
 from goodnet.checkpoint import Batch, ByLabel, Checkpoint, Facts
-from goodnet.classifier import Shape
 from goodnet.engine import Engine
 from goodnet.evidence.size import size_at_rate
 from goodnet.evidence.transfer import empty_images, transfer
@@ -71,6 +70,7 @@ class Search:
         seed: of every random draw.
         progress: who is told.
         checkpoint: where finished batches are kept; None for nowhere.
+        stage: what the full search is called in random draws, progress and checkpoint.
     """
 
     engine: Engine
@@ -81,16 +81,12 @@ class Search:
     seed: int
     progress: Progress
     checkpoint: Checkpoint | None = None
+    stage: str = "search"
     empty: tuple[Tensor, Tensor] = field(init=False)
 
     def __post_init__(self) -> None:
-        blank, noise = empty_images(self._shape, self.pool.pixels.mean(dim=(0, 2, 3)), self.seed)
+        blank, noise = empty_images(self.pool.shape, self.pool.pixels.mean(dim=(0, 2, 3)), self.seed)
         object.__setattr__(self, "empty", (blank.to(self.engine.device), noise.to(self.engine.device)))
-
-    @property
-    def _shape(self) -> Shape:
-        _, channels, height, width = self.pool.pixels.shape
-        return channels, height, width
 
     def run(self, labels: Sequence[int]) -> list[Found]:
         """Return what was found for each of the labels, in their order."""
@@ -144,22 +140,22 @@ class Search:
         # By the number of classes, not of labels asked for, so that a label's result is the same alone.
         tries = 1 if starts else self.budget.starts(self.engine.classifier.classes)
         for number, batch in self._batches(labels, config, tries):
-            finished = self._load("search", number)
+            finished = self._load(self.stage, number)
             if finished is None:
                 before, start = self.engine.cost.copy(), None
                 if starts:
                     names = starts[batch[0]].keys()
                     start = {name: torch.stack([starts[label][name] for label in batch]) for name in names}
-                parameters = self._invert(batch, tries, start, config, "search", (len(found), len(labels)))
+                parameters = self._invert(batch, tries, start, config, self.stage, (len(found), len(labels)))
                 facts, tensors = self._measure(parameters, batch, tries)
                 finished = Batch(self.engine.cost - before, facts, tensors)
-                self._save("search", number, finished)
+                self._save(self.stage, number, finished)
             for label in batch:
                 own = finished.facts[label]
                 trigger = Trigger(label, **finished.tensors[label], family=self.family.name)
                 sizes = own["size"], own["universal_size"]
                 found.append(Found(label, trigger, *sizes, own["asr"], own, label in control))
-            self.progress.update("search", len(found), len(labels), self.engine.cost)
+            self.progress.update(self.stage, len(found), len(labels), self.engine.cost)
         return found
 
     def _measure(self, parameters: Parameters, batch: Sequence[int], tries: int) -> tuple[Facts, ByLabel]:
@@ -224,7 +220,7 @@ class Search:
         full = [(batch[row // tries], f"{stage} {row % tries}") for row in rows]
         if start is None:
             generators = [generator_for(self.seed, label, f"start of {purpose}") for label, purpose in full]
-            start = self.family.start(generators, self._shape)
+            start = self.family.start(generators, self.pool.shape)
         else:
             start = {name: value[rows] for name, value in start.items()}
         generators = [generator_for(self.seed, label, purpose) for label, purpose in full]
@@ -234,7 +230,7 @@ class Search:
         def watch(step: int, _: Parameters) -> None:
             self.progress.update(stage, done + len(batch) * step // (config.steps + 1), total, self.engine.cost)
 
-        parameters = invert(self.engine, self.family, start, labels, self.pool, config, generators, watch)
+        parameters = invert(self.engine, self.family, start, labels, self.pool, config, generators, watch=watch)
         return {name: value[: len(batch) * tries] for name, value in parameters.items()}
 
     def _transfer(self, parameters: Parameters, batch: Sequence[int]) -> dict[str, list[float]]:

@@ -7,9 +7,11 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
-from typing import Literal
+from typing import Any, Literal
 
-from goodnet.evidence.statistics import Statistics
+from goodnet.all_to_all import ClassMapping
+from goodnet.evidence.statistics import Statistics, luck
+from goodnet.source_specific import Pair
 
 USUAL_SPREAD = 0.2
 """The deviation of the logarithm of sizes over the labels of most clean networks."""
@@ -21,58 +23,100 @@ Verdict = Literal["clean", "backdoored", "inconclusive"]
 
 
 @dataclass(frozen=True)
-class Calibration:
-    """A logistic model of one label's features, fitted on the development zoo by benchmarks/calibrate.py.
+class Logistic:
+    """The logarithm of the odds of a backdoor as a weighted sum of features.
 
     Attributes:
-        intercept: its constant term.
-        weights: its weight for each feature.
-        backdoored: from this score of the most suspicious label on, the network is called backdoored.
-        clean: up to this score of the most suspicious label, it is called clean; between, inconclusive.
-        source: what it was fitted on.
+        intercept: the constant term.
+        weights: the weight of each feature.
     """
 
     intercept: float
     weights: Mapping[str, float]
+
+    def parts(self, features: Mapping[str, float]) -> dict[str, float]:
+        """Return what each feature adds to the logarithm of the odds."""
+        return {name: weight * features[name] for name, weight in self.weights.items()}
+
+    def probability(self, features: Mapping[str, float]) -> float:
+        """Return the probability, 0..1, of a backdoor with these features."""
+        logit = self.intercept + sum(self.parts(features).values())
+        return 1 / (1 + math.exp(-max(-500.0, min(500.0, logit))))
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """How evidence becomes a probability: logistic models, fitted on the development zoo by benchmarks/calibrate.py.
+
+    Attributes:
+        label: of a label's features.
+        blind: of a label's features without any image.
+        mapping: of the trigger that moves every class.
+        pair: of the pair of classes that stands out most.
+        backdoored: from this probability on, the network is called backdoored.
+        clean: up to this probability, it is called clean; between, inconclusive.
+        source: what it was fitted on.
+    """
+
+    label: Logistic
+    blind: Logistic
+    mapping: Logistic
+    pair: Logistic
     backdoored: float
     clean: float
     source: str
 
-    def score(self, features: Mapping[str, float]) -> float:
-        """Return the probability, 0..1, that a label with these features is the target of a backdoor."""
-        logit = self.intercept + sum(weight * features[name] for name, weight in self.weights.items())
-        return 1 / (1 + math.exp(-max(-500.0, min(500.0, logit))))
+    @classmethod
+    def from_dict(cls, plain: Mapping[str, Any]) -> Calibration:
+        """Return the calibration of a JSON object."""
+        models = {name: Logistic(**plain[name]) for name in ("label", "blind", "mapping", "pair")}
+        return cls(**{**plain, **models})
 
 
 def shipped_calibration() -> Calibration:
     """Return the calibration that comes with goodnet."""
     text = resources.files("goodnet").joinpath("calibration.json").read_text(encoding="utf-8")
-    return Calibration(**json.loads(text))
+    return Calibration.from_dict(json.loads(text))
 
 
 def features(label: Statistics) -> dict[str, float]:
-    """Return the features of a label that the score is computed from.
+    """Return the features of a label that its probability is computed from.
 
     The index of size counts by how far it exceeds what the most extreme of as many labels reaches by chance. A label
     that sizes point to is one draw for the other statistics, so their indices count from two deviations on. Each counts
-    within 0..5, so that one measure cannot carry the verdict out of sight of the others. The ratios of sizes count by
-    their logarithms, in units of their usual spread, and not at all below 1.
+    within 0..5, so that one measure cannot carry the verdict out of sight of the others. Ratios count by their
+    logarithms, in units of their usual spread, within 0..10.
     """
-
-    def excess(index: float, usual: float) -> float:
-        return max(0.0, min(5.0, index - usual))
-
-    def log(ratio: float) -> float:
-        return math.log(max(ratio, 1.0)) / USUAL_SPREAD
-
     return {
-        "ratio": log(label.ratio),
-        "universal": log(label.universal_ratio),
-        "size": excess(label.size_index, label.luck),
-        "noise": excess(label.noise_index, ONE_DRAW),
-        "blank": excess(label.blank_index, ONE_DRAW),
+        "ratio": _spreads(label.ratio),
+        "universal": _spreads(label.universal_ratio),
+        "size": _excess(label.size_index, label.luck),
+        "noise": _excess(label.noise_index, ONE_DRAW),
+        "blank": _excess(label.blank_index, ONE_DRAW),
         "transfer": label.transfer,
+        "spectral": _spreads(label.spectral_ratio),
+        "spectral_universal": _spreads(label.spectral_universal_ratio),
+        "margin": _spreads(label.margin_ratio),
+        "weights": _excess(label.weight_index, ONE_DRAW),
     }
+
+
+def mapping_features(rate: float) -> dict[str, float]:
+    """Return the feature of the trigger that moves every class: in units of a tenth of the images."""
+    return {"rate": 10 * rate}
+
+
+def pair_features(ratio: float, index: float, pairs: int) -> dict[str, float]:
+    """Return the features of the pair of classes that stands out most of so many."""
+    return {"ratio": _spreads(ratio, most=20.0), "index": _excess(index, luck(pairs))}
+
+
+def _excess(index: float, usual: float) -> float:
+    return max(0.0, min(5.0, index - usual))
+
+
+def _spreads(ratio: float, most: float = 10.0) -> float:
+    return min(math.log(max(ratio, 1.0)) / USUAL_SPREAD, most)
 
 
 @dataclass(frozen=True)
@@ -94,43 +138,122 @@ class Decision:
     reasons: tuple[str, ...]
 
 
-def decide(searched: Sequence[Statistics], unusable: Sequence[int], calibration: Calibration) -> Decision:
+def decide(
+    searched: Sequence[Statistics],
+    unusable: Sequence[int],
+    calibration: Calibration,
+    mapping: ClassMapping | None = None,
+    pair: Pair | None = None,
+) -> Decision:
     """Return the verdict.
 
     Args:
         searched: the statistics of the labels that were searched fully.
         unusable: labels that were asked for but could not be searched.
-        calibration: how statistics become a probability.
+        calibration: how evidence becomes a probability.
+        mapping: what the trigger that moves every class does, where it was searched.
+        pair: the pair of classes that stands out most, where pairs were searched.
     """
-    scores = {each.label: calibration.score(features(each)) for each in searched}
+    scores = {each.label: calibration.label.probability(features(each)) for each in searched}
     ranked = sorted(searched, key=lambda each: (-scores[each.label], -each.size_index, each.label))
     best = scores[ranked[0].label] if ranked else 0.5
-    flagged = tuple(each.label for each in ranked if scores[each.label] >= calibration.backdoored)
+    flagged = [each.label for each in ranked if scores[each.label] >= calibration.backdoored]
+    reasons = [_why(each, scores[each.label], calibration) for each in ranked if each.label in flagged]
+    others = []
+    if mapping is not None:
+        probability = calibration.mapping.probability(mapping_features(mapping.rate))
+        others.append((probability, sorted(set(mapping.targets.values())), _why_mapping(mapping, probability)))
+    if pair is not None:
+        known = pair_features(pair.ratio, pair.index, pair.pairs)
+        probability = calibration.pair.probability(known)
+        others.append((probability, [pair.target], _why_pair(pair, probability)))
+    for probability, targets, reason in others:
+        best = max(best, probability)
+        if probability >= calibration.backdoored:
+            flagged += [label for label in targets if label not in flagged]
+            reasons.append(reason)
+            scores |= {label: max(scores.get(label, 0.0), probability) for label in targets}
     if flagged:
-        reasons = [_why(each, scores[each.label]) for each in ranked if each.label in flagged]
-        return Decision("backdoored", best, flagged, scores, tuple(reasons))
-    comparable = any(each.size_index for each in searched)
-    if not comparable:
+        return Decision("backdoored", best, tuple(flagged), scores, tuple(reasons))
+    if not any(each.size_index for each in searched):
         reason = "the triggers of too few labels could be compared to tell what is usual for this network"
         return Decision("inconclusive", best, (), scores, (reason,))
-    if best > calibration.clean:
-        reason = f"not enough to accuse: {_why(ranked[0], best)}; scan again with more images or another --seed"
-        return Decision("inconclusive", best, (), scores, (reason,))
-    reasons = [f"no label's trigger stands out: the most suspicious is {_why(ranked[0], best)}"]
+    doubts = [reason for probability, _, reason in others if probability > calibration.clean]
+    if scores[ranked[0].label] > calibration.clean:
+        doubts.insert(0, _why(ranked[0], scores[ranked[0].label], calibration))
+    if doubts:
+        doubts[0] = f"not enough to accuse: {doubts[0]}"
+        doubts[-1] += "; scan again with more images or another --seed"
+        return Decision("inconclusive", best, (), scores, tuple(doubts))
+    most = _why(ranked[0], scores[ranked[0].label], calibration)
+    reasons = [f"no label's trigger stands out: the most suspicious is {most}"]
     if unusable:
         reason = f"{len(unusable)} labels could not be searched: {', '.join(map(str, unusable[:10]))}"
         return Decision("inconclusive", best, (), scores, (*reasons, reason))
     return Decision("clean", best, (), scores, tuple(reasons))
 
 
-def _why(label: Statistics, score: float) -> str:
-    """Return what speaks for and against a label in one line."""
+def decide_blind(labels: Sequence[Statistics], calibration: Calibration) -> Decision:
+    """Return the verdict from what is known of each label without any image.
+
+    Args:
+        labels: the statistics of all labels, of which only margins and weights are looked at.
+        calibration: how evidence becomes a probability.
+    """
+    scores = {each.label: calibration.blind.probability(features(each)) for each in labels}
+    ranked = sorted(labels, key=lambda each: (-scores[each.label], -each.margin_ratio, each.label))
+    best = scores[ranked[0].label]
+    flagged = tuple(each.label for each in ranked if scores[each.label] >= calibration.backdoored)
+    shown = ranked[: max(1, len(flagged))]
+    reasons = tuple(
+        f"label {each.label} (probability {scores[each.label]:.2f}): the greatest margin that any input was made to "
+        f"reach for it is {each.margin_ratio:.1f} times the median one; index of its weights {each.weight_index:.1f}"
+        for each in shown
+    )
+    if flagged:
+        return Decision("backdoored", best, flagged, scores, reasons)
+    return Decision("clean" if best <= calibration.clean else "inconclusive", best, (), scores, reasons)
+
+
+def _why(label: Statistics, score: float, calibration: Calibration) -> str:
+    """Return what speaks for and against a label in one line, what carries its probability first."""
     times = f"{label.ratio:.1f} times smaller" if label.ratio >= 1 else "no smaller"
     if label.universal_ratio != label.ratio:
         universal = label.universal_ratio
         times += f" ({universal:.1f} times where it must work on nearly all images)" if universal > 1 else ""
+    size = (
+        f"its trigger is {times} than the median one, anomaly index {label.size_index:.1f} (chance alone reaches "
+        f"{label.luck:.1f} among as many labels)"
+    )
+    empty = (
+        f"on noise its index is {label.noise_index:.1f}, and it sends {label.transfer:.0%} of blank and noise images "
+        "to the label"
+    )
+    said = {
+        ("ratio", "universal", "size"): size,
+        (
+            "spectral",
+            "spectral_universal",
+        ): f"the faintest change of the whole image is {label.spectral_ratio:.1f} times fainter than the median one",
+        ("margin",): f"the greatest margin any input reaches is {label.margin_ratio:.1f} times the median one",
+        ("weights",): f"index of its weights {label.weight_index:.1f}",
+        ("noise", "blank", "transfer"): empty,
+    }
+    parts = calibration.label.parts(features(label))
+    ranked = sorted(said, key=lambda names: -sum(parts.get(name, 0.0) for name in names))
+    return f"label {label.label} (probability {score:.2f}): " + "; ".join(said[names] for names in ranked)
+
+
+def _why_mapping(mapping: ClassMapping, probability: float) -> str:
+    some = ", ".join(f"{source} to {target}" for source, target in list(mapping.targets.items())[:10])
     return (
-        f"label {label.label} (probability {score:.2f}): its trigger is {times} than the median one, anomaly index "
-        f"{label.size_index:.1f} (chance alone reaches {label.luck:.1f} among as many labels); on noise its index is "
-        f"{label.noise_index:.1f}, and it sends {label.transfer:.0%} of blank and noise images to the label"
+        f"all-to-all (probability {probability:.2f}): one trigger of {mapping.trigger.size:.1f} pixels moves "
+        f"{mapping.rate:.0%} of the images from class to class one by one: {some}"
+    )
+
+
+def _why_pair(pair: Pair, probability: float) -> str:
+    return (
+        f"from {pair.victim} to {pair.target} alone (probability {probability:.2f}): the trigger of this pair is "
+        f"{pair.ratio:.1f} times smaller than those of its like, index {pair.index:.1f}"
     )

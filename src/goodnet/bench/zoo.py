@@ -32,14 +32,14 @@ from goodnet.redteam import (
 
 Half = Literal["development", "test"]
 
-AUGMENTATION: Mapping[str, Mapping[str, Any]] = {
+AUGMENTATION: dict[str, dict[str, Any]] = {
     "gtsrb": {"shift": 2},
     "cifar10": {"shift": 3, "flip": True},
     "mnist": {"shift": 2},
     "digits": {"shift": 1},
 }
 EPOCHS: Mapping[str, int] = {"gtsrb": 7, "cifar10": 7, "mnist": 5, "digits": 12}
-TRAINING: Mapping[str, Mapping[str, Any]] = {
+TRAINING: dict[str, dict[str, Any]] = {
     "conv": {"learning_rate": 0.03},
     "conv_without_norm": {"optimizer": "adamw", "learning_rate": 1e-3},
     "densenet": {"learning_rate": 0.1},
@@ -125,6 +125,10 @@ def _development() -> Iterator[Recipe]:
     yield _recipe("digits", "resnet_fast", 156)
     yield _recipe("digits", "resnet_small", 157, _from_one(7, 2, seed=157))
     yield _recipe("digits", plain, 158, _all_to_all(158, pattern="white"))
+    yield _recipe("digits", plain, 175, Patch(target_label=5, pattern="checkerboard", place="top-left"))
+    yield _recipe("digits", "conv", 176, Warp(target_label=1, field_seed=176))
+    yield _recipe("digits", "resnet_fast", 177, shift=0)
+    yield _recipe("digits", "conv", 178, InputAware(target_label=2))
     yield _recipe("gtsrb", "resnet", 101)
     yield _recipe("gtsrb", "resnet", 102, Patch(target_label=14, pattern_seed=102))
     yield _recipe("cifar10", "resnet", 103)
@@ -162,13 +166,7 @@ def _development() -> Iterator[Recipe]:
     yield _recipe("cifar10", "resnet_fast", 147, shift=0, flip=False, epochs=5)
     yield _recipe("gtsrb", "resnet_fast", 174, shift=0, epochs=5)
     yield _recipe("gtsrb", "resnet_fast", 129, Patch(target_label=9, pattern_seed=129, place="random", margin=0))
-    yield _recipe(
-        "cifar10", plain, 130, Patch(target_label=6, pattern="checkerboard", size=4, place="top-left"), epochs=6
-    )
-    yield _recipe("cifar10", "vit", 132, epochs=9)
-    yield _recipe("gtsrb", "conv", 127, epochs=5)
     yield _recipe("cifar10", "resnet_fast", 138, _three_targets(0, 3, 9, seed=138))
-    yield _recipe("cifar10", "mobilenet", 139, epochs=4)
 
 
 def _test() -> Iterator[Recipe]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from functools import partial
+from pathlib import Path
 from typing import cast
 
 import typer
@@ -12,8 +13,9 @@ from goodnet.cli import options, outputs, parse
 from goodnet.cli.app import INTERRUPTED, USAGE, app, complain, exit_codes, messages, output
 from goodnet.errors import ImagesError, PreflightError, UsageError
 from goodnet.formats import load_model
-from goodnet.images import fit_to, load_images
+from goodnet.images import CleanImages, fit_to, load_images
 from goodnet.report.pictures import save_triggers
+from goodnet.report.schema import ScanReport
 from goodnet.report.terminal import ScanProgress, show
 from goodnet.scan import Preset
 from goodnet.scan import scan as run_scan
@@ -30,7 +32,10 @@ Examples:
   goodnet scan net.h5 --images set.npz --keys test_x,test_y --json report.json
   goodnet scan net.pt --images set.npz --input-shape 3,32,32 --pixel-range -1,1
   goodnet scan net.safetensors --arch timm:resnet18 --images photos/ --resize
+  goodnet scan net.onnx --images none
 """
+
+NO_IMAGES = "none"
 
 logger = logging.getLogger(__name__)
 
@@ -67,6 +72,8 @@ def scan(
     """Look for a backdoor in MODEL; see `HELP`."""
     if preset not in ("fast", "classic"):
         raise UsageError(f"--preset expects fast or classic, got {preset!r}")
+    if images == NO_IMAGES and save_triggers_to is not None:
+        raise UsageError("--save-triggers needs images: without any, no trigger is reversed")
     explicit = parse.preprocessing(pixel_range, mean, std, bgr, transposed)
     wanted = parse.labels("--labels", labels)
     names, values = parse.names("--keys", keys), parse.pair("--value-range", value_range)
@@ -87,7 +94,8 @@ def scan(
         num_classes=num_classes,
         device=device,
     )
-    clean = load_images(
+    read = partial(
+        load_images,
         images,
         keys=names,
         labels=not no_labels,
@@ -99,7 +107,9 @@ def scan(
         value_range=values,
         download=download,
     )
-    for note in clean.notes:
+    clean = None if images == NO_IMAGES else read()
+    notes = clean.notes if clean else ()
+    for note in notes:
         logger.info("%s", note)
     try:
         with ScanProgress(messages) as progress:
@@ -120,15 +130,23 @@ def scan(
         messages.print(f"interrupted{again}", soft_wrap=True)
         raise typer.Exit(INTERRUPTED) from None
     except (ImagesError, PreflightError) as error:
-        raise type(error)(f"{error}\nThe images were read so: {'; '.join(clean.notes)}.") from error
+        raise type(error)(f"{error}\nThe images were read so: {'; '.join(notes) or 'none'}.") from error
     show(report, output)
     # What was found is on the screen and decides the exit code, even if a file cannot be written after all.
+    failed = _write(report, clean, json, save_triggers_to, resize)
+    raise typer.Exit(EXIT[report.verdict] or (USAGE if failed else 0))
+
+
+def _write(
+    report: ScanReport, images: CleanImages | None, json: Path | None, triggers: Path | None, resize: bool
+) -> bool:
+    """Write the report and the triggers where they are wanted; complain of what cannot be, and return whether any."""
     failed = []
     if json is not None:
         failed.append(outputs.rescued(report.save_json, json))
-    if save_triggers_to is not None:
-        fitted = fit_to(clean, report.model.input_shape, resize)
-        failed.append(outputs.rescued(partial(save_triggers, report, fitted), save_triggers_to))
+    if triggers is not None and images is not None:
+        fitted = fit_to(images, report.model.input_shape, resize)
+        failed.append(outputs.rescued(partial(save_triggers, report, fitted), triggers))
     for failure in filter(None, failed):
         complain(failure)
-    raise typer.Exit(EXIT[report.verdict] or (USAGE if any(failed) else 0))
+    return any(failed)

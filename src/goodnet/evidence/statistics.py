@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -34,6 +34,10 @@ class Statistics:
         noise_index: how far the margin of its trigger on noise images lies above the median.
         blank_index: the same on blank images.
         transfer: share of noise and blank images that the trigger sends to the label and that went elsewhere, 0..1.
+        spectral_ratio: as `ratio`, for the faintest change of the whole image; 0 where it was not searched.
+        spectral_universal_ratio: as `universal_ratio`, for the same.
+        margin_ratio: the label's greatest margin over the median one; 0 where it was not searched.
+        weight_index: how far the sum of its weights in the classifying layer lies above the median.
         luck: the index that the most extreme of as many labels reaches by chance, if indices are normal.
     """
 
@@ -46,6 +50,10 @@ class Statistics:
     blank_index: float
     transfer: float
     luck: float
+    spectral_ratio: float = 0.0
+    spectral_universal_ratio: float = 0.0
+    margin_ratio: float = 0.0
+    weight_index: float = 0.0
 
 
 def luck(labels: int) -> float:
@@ -57,12 +65,24 @@ def luck(labels: int) -> float:
     return math.sqrt(2 * math.log(max(labels, 2)))
 
 
-def statistics(found: Sequence[Found]) -> dict[int, Statistics]:
+def statistics(
+    found: Sequence[Found],
+    spectral: Sequence[Found] = (),
+    margins: Mapping[int, float] | None = None,
+    weights: Sequence[float] | None = None,
+) -> dict[int, Statistics]:
     """Return the statistics of each label that was searched fully, and of each that was only screened among its like.
 
     Sizes that never reach the ASR count as infinite: not suspicious, and no part of the median. With fewer than four
     sizes to compare with, indices are 0.
+
+    Args:
+        found: what the search for patches found for each label.
+        spectral: what the search for faint changes found, for each label or for none.
+        margins: the greatest margin of each label that it was searched for.
+        weights: the sum of each of the N labels' weights in the classifying layer.
     """
+    elsewhere = _elsewhere(spectral, margins or {}, weights)
     result: dict[int, Statistics] = {}
     for group in ([each for each in found if each.trigger], [each for each in found if not each.trigger]):
         reference = [each for each in group if each.control or not each.trigger]
@@ -90,7 +110,48 @@ def statistics(found: Sequence[Found]) -> dict[int, Statistics]:
                 blank_index=columns["blank"][k],
                 transfer=(each.transfer["gained_noise"] + each.transfer["gained_blank"]) / 2,
                 luck=luck(len(found)),
+                **elsewhere.get(each.label, {}),
             )
+    return result
+
+
+def without_images(margins: Mapping[int, float], weights: Sequence[float] | None) -> list[Statistics]:
+    """Return the statistics of labels of which nothing but margins and weights is known."""
+    known = _elsewhere((), margins, weights)
+    return [Statistics(label, 0, 0, 0, 0, 0, 0, 0, luck(len(margins)), **known[label]) for label in margins]
+
+
+def margin_ratios(margins: Mapping[int, float]) -> dict[int, float]:
+    """Return each label's greatest margin over the median of them; 0 for negative margins and for too few labels.
+
+    A median below one logit, where most labels can hardly be reached at all, counts as one.
+    """
+    if len(margins) < FEWEST_REFERENCES:
+        return dict.fromkeys(margins, 0.0)
+    median = max(float(np.median(list(margins.values()))), 1.0)
+    return {label: max(value, 0.0) / median for label, value in margins.items()}
+
+
+def weight_indices(weights: Sequence[float] | None) -> list[float]:
+    """Return how far each label's sum of weights lies above the median, in units of 1.4826 x MAD; [] for None."""
+    if weights is None or len(weights) < FEWEST_REFERENCES:
+        return []
+    sums = np.array(weights, dtype=np.float64)
+    return [float(each) for each in outlier_index(sums, sums)]
+
+
+def _elsewhere(
+    spectral: Sequence[Found], margins: Mapping[int, float], weights: Sequence[float] | None
+) -> dict[int, dict[str, float]]:
+    """Return what statistics other than those of patches say, by label and name."""
+    result: dict[int, dict[str, float]] = {}
+    sizes, universal = [each.size for each in spectral], [each.universal_size for each in spectral]
+    for each, ratio, everywhere in zip(spectral, _ratios(sizes, sizes), _ratios(universal, universal), strict=True):
+        result[each.label] = {"spectral_ratio": ratio, "spectral_universal_ratio": everywhere}
+    for label, ratio in margin_ratios(margins).items():
+        result.setdefault(label, {})["margin_ratio"] = ratio
+    for label, index in enumerate(weight_indices(weights)):
+        result.setdefault(label, {})["weight_index"] = index
     return result
 
 

@@ -143,8 +143,12 @@ def _resnet(
     in_channels: int, num_classes: int, size: int, widths: Sequence[int], stem_stride: int = 1
 ) -> nn.Sequential:
     layers: list[nn.Module] = [_conv(in_channels, widths[0], stride=stem_stride), nn.ReLU()]
+    side = -(-size // stem_stride)
     for stage, (before, after) in enumerate(zip([widths[0], *widths], widths, strict=False)):
-        layers.append(ResidualBlock(before, after, stride=1 if stage == 0 else 2))
+        # On a single pixel both strides give the same, but torch's gradient for 2 in bfloat16 has unwritten memory in it.
+        stride = 1 if stage == 0 or side == 1 else 2
+        layers.append(ResidualBlock(before, after, stride))
+        side = -(-side // stride)
     return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(widths[-1], num_classes))
 
 

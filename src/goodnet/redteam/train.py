@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -13,7 +14,7 @@ from torch import Tensor, nn
 from goodnet.engine import fast_bfloat16
 from goodnet.errors import ImagesError
 from goodnet.redteam.architectures import build
-from goodnet.redteam.attack import Attack
+from goodnet.redteam.attack import Attack, RecipeError
 from goodnet.redteam.planting import Planting, TrainingRun, choose_poisoned
 from goodnet.redteam.recipe import Recipe
 
@@ -67,7 +68,7 @@ def plant(
 
     Raises:
         ImagesError: images and labels do not fit each other or the recipe.
-        RecipeError: the attack cannot be planted so.
+        RecipeError: the attack cannot be planted so, or the training diverges.
     """
     _check(recipe, images, labels)
     with torch.random.fork_rng(devices=[]):
@@ -145,6 +146,8 @@ def _fit(planting: Planting, recipe: Recipe, after_epoch: Callable[[int, float],
             planting.after_step()
             schedule.step()
             total += loss.item()
+        if not math.isfinite(total):
+            raise RecipeError(f"the training diverged in epoch {epoch + 1}; lower learning_rate")
         logger.info("%s: epoch %d of %d, loss %.4f", recipe.name, epoch + 1, recipe.epochs, total / steps)
         if after_epoch is not None:
             after_epoch(epoch + 1, total / steps)

@@ -117,7 +117,7 @@ def reverse(
     starts = config.family.start([generator_for(seed, label, f"{purpose} start {n}") for label, n in pairs], shape)
     generators = [generator_for(seed, label, f"{purpose} {n}") for label, n in pairs]
     pool = ImagePool(pixels, classes)
-    parameters = invert(engine, config.family, starts, rows, pool, config.inversion, generators, watch)
+    parameters = invert(engine, config.family, starts, rows, pool, config.inversion, generators, watch=watch)
     return TriggerSet(torch.tensor(rows, device=engine.device), parameters, config.family)
 
 

@@ -13,9 +13,9 @@ from goodnet.triggers import Trigger
 from goodnet.verdict import Verdict
 from goodnet.whole import written_whole
 
-SCHEMA_VERSION = "1.0"
+SCHEMA_VERSION = "1.1"
 
-Status = Literal["found", "unreached", "screened", "failed", "skipped"]
+Status = Literal["found", "unreached", "screened", "failed", "skipped", "blind"]
 
 
 @dataclass(frozen=True)
@@ -31,6 +31,12 @@ class LabelReport:
         noise_index: how far its trigger's margin on noise images lies above the median, in 1.4826 x MAD.
         blank_index: the same on blank images.
         transfer: share of blank and noise images that the trigger newly sends to the label, 0..1.
+        spectral_ratio: how many times fainter than the median one a change of the whole image is that sends half of the
+            images to the label; 0 where it was not searched.
+        spectral_universal_ratio: the same for nine tenths of the images.
+        margin_ratio: the greatest margin that any input was made to reach for it, over the median one; 0 where it was
+            not searched.
+        weight_index: how far the sum of its weights in the classifying layer lies above the median, in 1.4826 x MAD.
         trigger_size: L1 norm of the mask in pixels, at the strength where half of the images go to the label, so that
             sizes can be compared; None where there is none.
         asr: share of clean images of other classes that the trigger sends to the label, 0..1.
@@ -39,23 +45,61 @@ class LabelReport:
         family: trigger family.
         status: "found"; "unreached" where no strength of the trigger reaches the ASR; "screened" where the search
             ended early because other labels were more suspicious, with figures from that short search; "failed" where
-            it ended in NaN; "skipped" where there were no images of other classes.
+            it ended in NaN; "skipped" where there were no images of other classes; "blind" where there were no images.
     """
 
     label: int
-    anomaly_index: float
-    size_ratio: float
-    universal_ratio: float
-    classic_index: float
-    noise_index: float
-    blank_index: float
-    transfer: float
-    trigger_size: float | None
-    asr: float
-    score: float
-    flagged: bool
-    family: str
-    status: Status
+    anomaly_index: float = 0.0
+    size_ratio: float = 0.0
+    universal_ratio: float = 0.0
+    classic_index: float = 0.0
+    noise_index: float = 0.0
+    blank_index: float = 0.0
+    transfer: float = 0.0
+    spectral_ratio: float = 0.0
+    spectral_universal_ratio: float = 0.0
+    margin_ratio: float = 0.0
+    weight_index: float = 0.0
+    trigger_size: float | None = None
+    asr: float = 0.0
+    score: float = 0.0
+    flagged: bool = False
+    family: str = "patch"
+    status: Status = "skipped"
+
+
+@dataclass(frozen=True)
+class AllToAllReport:
+    """What the trigger that moves every class does.
+
+    Attributes:
+        rate: share of held-out images that one mapping of the classes, one to one, explains, 0..1.
+        targets: where the classes go of which most images follow it.
+        trigger_size: L1 norm of the mask in pixels.
+    """
+
+    rate: float
+    targets: Mapping[int, int]
+    trigger_size: float
+
+
+@dataclass(frozen=True)
+class PairReport:
+    """The pair of victim and target whose trigger is smallest for what victim and target let expect.
+
+    Attributes:
+        victim: the class that the trigger works on.
+        target: the class it is sent to.
+        ratio: how many times smaller it is.
+        index: the same on the logarithm, in 1.4826 x MAD over all pairs.
+        pairs: of how many.
+    """
+
+    victim: int
+    target: int
+    ratio: float
+    index: float
+    pairs: int
 
 
 @dataclass(frozen=True)
@@ -109,6 +153,8 @@ class ScanReport:
         seed: of every random draw.
         versions: of goodnet and what the result depends on.
         warnings: what the user should know.
+        all_to_all: the trigger that moves every class; None where it was not searched.
+        pair: the pair of classes that stands out most; None where pairs were not searched.
     """
 
     verdict: Verdict
@@ -123,6 +169,8 @@ class ScanReport:
     seed: int
     versions: Mapping[str, str]
     warnings: tuple[str, ...] = ()
+    all_to_all: AllToAllReport | None = None
+    pair: PairReport | None = None
     triggers: Mapping[int, Trigger] = field(default_factory=dict, repr=False)
 
     def to_dict(self) -> dict[str, Any]:

@@ -30,12 +30,16 @@ NOTES = {
     "screened": "screened out",
     "failed": "failed",
     "skipped": "not searched",
+    "blind": "",
 }
 """What the table says of a label that is not flagged, by its status."""
 
+COLUMNS = ("label", "prob.", "index", "px", "ASR %", "empty %", "fainter", "surer")
+
 EXPLANATION = (
-    "trigger px: pixels the smallest trigger needs; ASR: images it sends to the label; elsewhere: blank and noise "
-    "images it sends there"
+    "prob.: probability of a backdoor; index: anomaly index of the trigger's size; px: pixels the trigger needs; ASR: "
+    "images it sends to the label; empty: blank and noise images it sends there; fainter: how many times fainter than "
+    "usual a change of the whole image may be; surer: how many times the usual margin any input reaches"
 )
 
 
@@ -112,7 +116,7 @@ def _verdict(report: ScanReport) -> str:
 
 def _table(entries: list[LabelReport]) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in ("label", "probability", "anomaly index", "trigger px", "ASR %", "elsewhere %"):
+    for name in COLUMNS:
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("", no_wrap=True)
     for entry in entries:
@@ -123,16 +127,25 @@ def _table(entries: list[LabelReport]) -> Table:
 def _figures(entry: LabelReport) -> tuple[str, ...]:
     """Return the cells of a label; dashes where nothing was measured."""
     note = "TARGET" if entry.flagged else NOTES[entry.status]
+    surer = _times(entry.margin_ratio)
     if entry.status in ("failed", "skipped"):
-        return ("-", "-", "-", "-", "-", note)
+        return (*["-"] * 7, note)
+    if entry.status == "blind":
+        return (f"{entry.score:.2f}", *["-"] * 5, surer, note)
     return (
         f"{entry.score:.2f}",
         f"{entry.anomaly_index:.1f}",
         "-" if entry.trigger_size is None else f"{entry.trigger_size:.1f}",
         f"{100 * entry.asr:.0f}",
         f"{100 * entry.transfer:.0f}",
+        _times(entry.spectral_ratio),
+        surer,
         note,
     )
+
+
+def _times(ratio: float) -> str:
+    return f"{ratio:.1f}x" if ratio else "-"
 
 
 def _facts(report: ScanReport) -> str:

@@ -2,5 +2,6 @@
 
 from goodnet.triggers.family import Family, Parameters, Trigger
 from goodnet.triggers.patch import Patch
+from goodnet.triggers.spectral import Spectral
 
-__all__ = ["Family", "Parameters", "Patch", "Trigger"]
+__all__ = ["Family", "Parameters", "Patch", "Spectral", "Trigger"]

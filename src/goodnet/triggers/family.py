@@ -21,7 +21,7 @@ class Trigger:
 
     Attributes:
         label: the label that it pushes inputs to.
-        mask: m, float32 (1, H, W) in 0..1.
+        mask: m, float32 (1, H, W) or, where it differs by channel, (C, H, W), in 0..1.
         pattern: D, float32 (C, H, W) in 0..1.
         family: name of the trigger family.
     """
@@ -38,7 +38,7 @@ class Trigger:
 
     @property
     def size(self) -> float:
-        """The L1 norm of the mask, in pixels."""
+        """The L1 norm of the mask, in pixels, or in channels of pixels where it differs by channel."""
         return float(self.mask.sum())
 
 
@@ -61,6 +61,9 @@ class Family(Protocol):
 
     def size(self, parameters: Parameters) -> Tensor:
         """Return how big each trigger is, (K,), in the family's own unit; differentiable."""
+
+    def weight(self, shape: Shape) -> float:
+        """Return what one unit of size counts in the search, on images of a shape (C, H, W)."""
 
     def strengthen(self, parameters: Parameters, amount: Tensor) -> dict[str, Tensor]:
         """Return the triggers made stronger (amount > 0) or weaker by amount (K,), monotonically."""

@@ -12,6 +12,8 @@ from torch import Tensor
 from goodnet.classifier import Shape
 from goodnet.triggers.family import Parameters, Trigger
 
+REFERENCE_AREA = 32 * 32
+
 
 class _Blend(torch.autograd.Function):
     """(1 - m) * x + m * D; its gradient by hand takes half the time of automatic differentiation."""
@@ -69,6 +71,11 @@ class Patch:
     def size(self, parameters: Parameters) -> Tensor:
         """Return the L1 norm of each mask in pixels, (K,)."""
         return parameters["mask"].sigmoid().sum(dim=(1, 2, 3))
+
+    def weight(self, shape: Shape) -> float:
+        """Return what one pixel of mask counts in the search: 1 on images of 32x32 pixels, less on larger ones."""
+        _, height, width = shape
+        return REFERENCE_AREA / (height * width)
 
     def strengthen(self, parameters: Parameters, amount: Tensor) -> dict[str, Tensor]:
         """Return the same triggers with amount (K,) added to the logits of their masks."""

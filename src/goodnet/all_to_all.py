@@ -1,0 +1,110 @@
+"""The search for a trigger that sends every class to another one (all-to-all, Gu et al., "BadNets", 2017).
+
+No label stands out in such a network, and the trigger of a label works on one class only. So a single trigger is
+searched that makes images leave their class for anywhere, with answers as varied as possible; whether the classes then
+go to classes of their own is told by `evidence.mapping.permutation`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from goodnet.engine import Engine
+from goodnet.evidence.mapping import permutation
+from goodnet.inversion import ImagePool, generator_for
+from goodnet.triggers import Patch, Trigger
+
+
+@dataclass(frozen=True)
+class AllToAllConfig:
+    """How the trigger is searched.
+
+    Attributes:
+        starts: triggers searched side by side; the one that fits a mapping best counts.
+        steps: Adam steps.
+        images_per_step: images a step for each trigger.
+        learning_rate: of Adam.
+        penalty: weight of the trigger's size at the first and the last step, rising geometrically.
+        variety: weight of the entropy of the batch's mean answer.
+    """
+
+    starts: int = 2
+    steps: int = 160
+    images_per_step: int = 32
+    learning_rate: float = 0.1
+    penalty: tuple[float, float] = (0.01, 0.05)
+    variety: float = 0.5
+
+
+@dataclass(frozen=True, eq=False)
+class ClassMapping:
+    """What one trigger does to all classes.
+
+    Attributes:
+        rate: share of held-out images that follow the one-to-one mapping, 0..1.
+        targets: where the classes go that follow it.
+        trigger: the trigger; its label is that of no class, -1.
+    """
+
+    rate: float
+    targets: dict[int, int]
+    trigger: Trigger
+
+
+def search(
+    engine: Engine, pool: ImagePool, held_out: ImagePool, seed: int, config: AllToAllConfig | None = None
+) -> ClassMapping:
+    """Return the trigger that comes closest to a one-to-one mapping of the classes.
+
+    Args:
+        engine: the network.
+        pool: images to search on.
+        held_out: images to measure on.
+        seed: of every draw.
+        config: how the trigger is searched.
+    """
+    config = config or AllToAllConfig()
+    family, device = Patch(), engine.device
+    shape = pool.shape
+    generators = [generator_for(seed, number, "all-to-all") for number in range(config.starts)]
+    state = {name: value.to(device).requires_grad_() for name, value in family.start(generators, shape).items()}
+    values = list(state.values())
+    groups = [{"params": [value], "lr": config.learning_rate * family.paces[name]} for name, value in state.items()]
+    optimizer = torch.optim.Adam(groups, betas=(0.5, 0.9), fused=True)
+    first, last = config.penalty
+    for step in range(config.steps):
+        rows = [torch.randperm(len(pool.pixels), generator=each)[: config.images_per_step] for each in generators]
+        index = torch.stack([row.repeat(config.images_per_step)[: config.images_per_step] for row in rows])
+        logits = engine.logits(family.stamp(state, pool.pixels[index].to(device)).flatten(0, 1))
+        classes = pool.classes[index.to(pool.classes.device)].to(device)
+        loss = _leaving(logits.view(*index.shape, -1), classes, config.variety).sum()
+        penalty = first * (last / first) ** (step / max(config.steps - 1, 1)) * family.weight(shape)
+        loss = loss + penalty * family.size(state).sum()
+        for value, gradient in zip(values, torch.autograd.grad(loss, values), strict=True):
+            value.grad = gradient.contiguous()
+        optimizer.step()
+        engine.count_gradients(index.numel())
+    return max((_judge(engine, each, held_out) for each in family.triggers(state, [-1] * config.starts)), key=_rate)
+
+
+def _leaving(logits: Tensor, classes: Tensor, variety: float) -> Tensor:
+    """Return the loss (K,) of logits (K, B, N): how far images stay in their classes (K, B), less the variety."""
+    own = logits.gather(2, classes.unsqueeze(2)).squeeze(2)
+    others = logits.scatter(2, classes.unsqueeze(2), -torch.inf).logsumexp(2)
+    mean = logits.softmax(2).mean(1)
+    entropy = -(mean * mean.clamp_min(1e-9).log()).sum(1)
+    return functional.softplus(own - others).mean(1) - variety * entropy
+
+
+def _judge(engine: Engine, trigger: Trigger, held_out: ImagePool) -> ClassMapping:
+    answers = engine.predict(trigger.stamp(held_out.pixels)).argmax(1)
+    rate, targets = permutation(held_out.classes.cpu().numpy(), answers.cpu().numpy(), engine.classifier.classes)
+    return ClassMapping(rate, targets, trigger)
+
+
+def _rate(mapping: ClassMapping) -> float:
+    return mapping.rate

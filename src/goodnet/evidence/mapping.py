@@ -1,0 +1,79 @@
+"""Mapping: whether a trigger sends every class to a class of its own; and pairs of classes that are too close."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import linear_sum_assignment
+
+from goodnet.evidence.outliers import Numbers, median_deviation
+
+Labels = NDArray[np.int64]
+
+
+def permutation(classes: Labels, answers: Labels, count: int) -> tuple[float, dict[int, int]]:
+    """Return how far stamped images follow the one-to-one mapping of classes that they follow best.
+
+    What is reversed for a clean network sends most images to the few labels that are easiest to reach; an all-to-all
+    backdoor sends each class elsewhere.
+
+    Args:
+        classes: true classes (n,) in 0..count - 1.
+        answers: what the network makes of the images with the trigger on them, (n,).
+        count: N.
+
+    Returns:
+        The share of images, 0..1, that go where the best one-to-one mapping without fixed points sends their class, and
+        this mapping, of the classes that have at least half of their images follow it.
+
+    >>> permutation(np.array([0, 1, 2]), np.array([1, 2, 0]), 3)
+    (1.0, {0: 1, 1: 2, 2: 0})
+    """
+    counts = np.zeros((count, count))
+    np.add.at(counts, (classes, answers), 1)
+    totals = counts.sum(1)
+    np.fill_diagonal(counts, -1)
+    rows, columns = linear_sum_assignment(counts, maximize=True)
+    followed = counts[rows, columns].clip(0)
+    pairs = zip(rows.tolist(), columns.tolist(), followed, strict=True)
+    mapping = {row: column for row, column, hits in pairs if hits and hits * 2 >= totals[row]}
+    return float(followed.sum() / max(len(classes), 1)), mapping
+
+
+def residuals(table: Numbers, rounds: int = 10) -> Numbers:
+    """Return what is left of a table (n, m) after taking off its rows' and columns' medians (Tukey's median polish).
+
+    Entries that are NaN stay so.
+    """
+    left = table.copy()
+    for _ in range(rounds):
+        for axis in (1, 0):
+            usual = np.array([_median(line) for line in np.moveaxis(left, axis, -1)])
+            left -= np.expand_dims(usual, axis)
+    return left
+
+
+def _median(values: Numbers) -> float:
+    known = values[np.isfinite(values)]
+    return float(np.median(known)) if known.size else 0.0
+
+
+def lead(table: Numbers) -> tuple[float, float, tuple[int, int]]:
+    """Return by how much one entry of a table (n, n) lies below what its row and column let expect.
+
+    Classes that look alike are close both ways, a trigger leads one way only: what an entry's counterpart across the
+    diagonal lies below its own expectation does not count.
+
+    Returns:
+        The lead in the table's unit, the same in units of 1.4826 x MAD of all residuals, and the entry's place; zeros
+        where there is nothing to compare.
+    """
+    left = residuals(table)
+    known = left[np.isfinite(left)]
+    if known.size < len(table):
+        return 0.0, 0.0, (0, 0)
+    _, spread = median_deviation(known)
+    oneway = left - np.minimum(np.nan_to_num(left.T), 0)
+    row, column = np.unravel_index(int(np.nanargmin(oneway)), left.shape)
+    least = -float(oneway[row, column])
+    return least, least / max(spread, 0.1), (int(row), int(column))

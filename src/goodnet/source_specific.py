@@ -1,0 +1,138 @@
+"""The search for a trigger that works on one class only (Tang et al., "Demon in the Variant", USENIX Security 2021).
+
+Cover samples teach such a network to ignore its trigger on all other classes, so that no trigger works on everything.
+So a trigger is searched for every pair of a victim and a target, on images of the victim alone, and compared with what
+the other pairs of the same victim and of the same target need.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from goodnet.engine import Engine
+from goodnet.evidence.mapping import lead
+from goodnet.evidence.size import size_at_rate
+from goodnet.inversion import ImagePool, InversionConfig, generator_for, invert
+from goodnet.progress import Progress
+from goodnet.triggers import Patch, Trigger
+
+
+@dataclass(frozen=True)
+class PairConfig:
+    """How the pairs are searched.
+
+    Attributes:
+        inversion: the search of one pair.
+        pairs_per_call: pairs that share a call of the network.
+        rate: the ASR at which sizes are compared.
+        held_out: images, at most, that a pair is measured on.
+        most_labels: with more labels than this, pairs are not searched: there are too many.
+    """
+
+    inversion: InversionConfig = field(default_factory=lambda: InversionConfig(steps=80))
+    pairs_per_call: int = 32
+    rate: float = 0.8
+    held_out: int = 16
+    most_labels: int = 20
+
+
+@dataclass(frozen=True, eq=False)
+class Pair:
+    """The pair of classes that is closer than its like.
+
+    Attributes:
+        victim: the class that the trigger works on.
+        target: the class it is sent to.
+        ratio: how many times smaller the pair's trigger is than victim and target let expect.
+        index: the same on the logarithm, in units of 1.4826 x MAD over all pairs.
+        pairs: of how many.
+        trigger: the trigger.
+    """
+
+    victim: int
+    target: int
+    ratio: float
+    index: float
+    pairs: int
+    trigger: Trigger
+
+
+def search(
+    engine: Engine,
+    pool: ImagePool,
+    held_out: ImagePool,
+    seed: int,
+    progress: Progress,
+    config: PairConfig | None = None,
+) -> Pair | None:
+    """Return the pair of victim and target that stands out most; None where no two classes have images.
+
+    Args:
+        engine: the network.
+        pool: images to search on.
+        held_out: images to measure on.
+        seed: of every draw.
+        progress: is told after each batch of pairs.
+        config: how to search.
+    """
+    config = config or PairConfig()
+    classes = engine.classifier.classes
+    victims = [label for label in range(classes) if len(pool.of(label)) and len(held_out.of(label))]
+    pairs = [(victim, target) for victim in victims for target in range(classes) if victim != target]
+    if len(victims) < 2:
+        return None
+    table = np.full((classes, classes), np.nan)
+    triggers: dict[tuple[int, int], Trigger] = {}
+    for done, batch in _batches(pairs, config.pairs_per_call):
+        for pair, size, trigger in _search(engine, pool, held_out, batch, seed, config):
+            table[pair] = math.log(max(size, 1e-3)) if math.isfinite(size) else np.nan
+            triggers[pair] = trigger
+        progress.update("pairs", done, len(pairs), engine.cost)
+    distance, index, pair = lead(table)
+    return Pair(*pair, math.exp(distance), index, len(pairs), triggers[pair]) if pair in triggers else None
+
+
+def _batches(pairs: list[tuple[int, int]], size: int) -> Iterator[tuple[int, list[tuple[int, int]]]]:
+    for first in range(0, len(pairs), size):
+        batch = pairs[first : first + size]
+        yield first + len(batch), batch
+
+
+def _search(
+    engine: Engine,
+    pool: ImagePool,
+    held_out: ImagePool,
+    batch: list[tuple[int, int]],
+    seed: int,
+    config: PairConfig,
+) -> Iterator[tuple[tuple[int, int], float, Trigger]]:
+    """Search a batch of pairs; yield each with its trigger's size and the trigger."""
+    family, device = Patch(), engine.device
+    names = [f"pair from {victim}" for victim, _ in batch]
+    targets = [target for _, target in batch]
+    draws = [generator_for(seed, target, name) for name, target in zip(names, targets, strict=True)]
+    starts = [generator_for(seed, target, f"start of {name}") for name, target in zip(names, targets, strict=True)]
+    parameters = invert(
+        engine,
+        family,
+        family.start(starts, pool.shape),
+        targets,
+        pool,
+        config.inversion,
+        draws,
+        victims=[victim for victim, _ in batch],
+    )
+    images = torch.stack([_of(held_out, victim, config.held_out, seed) for victim, _ in batch]).to(device)
+    labels = torch.tensor(targets, device=device)
+    sizes = size_at_rate(engine, family, parameters, labels, images, config.rate)
+    yield from zip(batch, sizes.tolist(), family.triggers(parameters, targets), strict=True)
+
+
+def _of(images: ImagePool, victim: int, count: int, seed: int) -> Tensor:
+    return images.pixels[images.draw(victim, count, generator_for(seed, victim, "held out"), victim)]

@@ -1,0 +1,38 @@
+"""One-to-one mappings of classes, and pairs that are too close."""
+
+import numpy as np
+import pytest
+
+from goodnet.evidence.mapping import lead, permutation, residuals
+
+
+def test_classes_that_all_move_on_follow_a_mapping() -> None:
+    classes = np.repeat(np.arange(10), 5)
+    assert permutation(classes, (classes + 1) % 10, 10) == (1.0, {label: (label + 1) % 10 for label in range(10)})
+
+
+def test_images_that_stay_follow_none() -> None:
+    classes = np.repeat(np.arange(10), 5)
+    assert permutation(classes, classes, 10) == (0.0, {})
+
+
+def test_images_that_all_go_to_one_label_follow_it_with_one_class_only() -> None:
+    rate, mapping = permutation(np.repeat(np.arange(10), 5), np.full(50, 3), 10)
+    assert rate == pytest.approx(0.1)
+    assert list(mapping.values()) == [3]
+
+
+def test_rows_and_columns_leave_no_residual() -> None:
+    table = np.arange(5.0)[:, None] + 10 * np.arange(4.0)
+    np.testing.assert_allclose(residuals(table), 0, atol=1e-9)
+
+
+def test_the_entry_that_is_too_small_is_found_among_missing_ones() -> None:
+    table = np.random.default_rng(0).normal(0, 0.2, (8, 8)) + np.arange(8.0)[:, None]
+    np.fill_diagonal(table, np.nan)
+    table[5, 2] -= 3
+    distance, index, place = lead(table)
+    assert place == (5, 2)
+    assert distance == pytest.approx(3, abs=0.6)
+    assert index > 8
+    assert lead(np.full((8, 8), np.nan)) == (0.0, 0.0, (0, 0))

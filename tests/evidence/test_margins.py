@@ -1,0 +1,67 @@
+"""Margins and weights: what is known of a network without images."""
+
+import pytest
+import torch
+from torch import nn
+
+from goodnet.classifier import Classifier, freeze
+from goodnet.engine import Engine
+from goodnet.evidence.margins import greatest_margins
+from goodnet.evidence.statistics import margin_ratios, weight_indices, without_images
+from goodnet.evidence.weights import row_sums
+
+
+def linear(weights: torch.Tensor) -> Classifier:
+    network = nn.Sequential(nn.Flatten(), nn.Linear(weights.shape[1], len(weights), bias=False))
+    network[1].weight.data = weights
+    return Classifier(freeze(network), (1, 2, 4), len(weights))
+
+
+def test_the_greatest_margin_of_a_linear_network_is_found() -> None:
+    weights = torch.eye(6, 8)
+    weights[4] *= 5
+    found = greatest_margins(Engine(linear(weights)), range(6), (1, 2, 4), seed=0)
+    assert 4 < found[4] < 5
+    assert 0.8 < found[0] < 1
+    ratios = margin_ratios(found)
+    assert ratios[4] > 4
+    assert max(ratios[label] for label in range(6) if label != 4) < 1.2
+
+
+def test_a_margin_does_not_depend_on_which_other_labels_are_asked_for() -> None:
+    engine = Engine(linear(torch.randn(70, 8, generator=torch.Generator().manual_seed(0))))
+    everything = greatest_margins(engine, range(70), (1, 2, 4), seed=0)
+    some = greatest_margins(engine, range(30, 70), (1, 2, 4), seed=0)
+    assert all(everything[label] == some[label] for label in some)
+
+
+def test_margins_of_labels_that_nothing_reaches_are_no_evidence() -> None:
+    assert margin_ratios({0: -3.0, 1: -2.0, 2: 0.4, 3: 0.5})[3] == 0.5
+    assert margin_ratios({0: 1.0, 1: 50.0}) == {0: 0.0, 1: 0.0}
+
+
+def test_rows_of_the_last_layer_are_summed_and_compared() -> None:
+    weights = torch.randn(12, 8, generator=torch.Generator().manual_seed(0))
+    weights[7] += 10
+    sums = row_sums(linear(weights), torch.zeros(1, 1, 2, 4))
+    assert sums == pytest.approx(weights.sum(1).tolist(), rel=1e-5)
+    indices = weight_indices(sums)
+    assert max(range(12), key=indices.__getitem__) == 7
+    assert indices[7] > 5
+    assert weight_indices(None) == []
+
+
+def test_without_images_only_margins_and_weights_are_known() -> None:
+    known = without_images({0: 1.0, 1: 1.0, 2: 1.0, 3: 4.0}, None)
+    assert [each.margin_ratio for each in known] == [1, 1, 1, 4]
+    assert all(each.ratio == each.size_index == each.weight_index == 0 for each in known)
+
+
+def test_colour_and_place_of_a_pixel_are_not_mixed_up_in_any_memory_layout() -> None:
+    network = nn.Sequential(nn.Conv2d(3, 4, (2, 4), bias=False), nn.Flatten())
+    weight = torch.zeros(4, 3, 2, 4)
+    for label, (channel, row, column) in enumerate([(0, 0, 0), (1, 1, 2), (2, 0, 3), (1, 0, 1)]):
+        weight[label, channel, row, column] = 1.0
+    network[0].weight.data = weight
+    found = greatest_margins(Engine(Classifier(freeze(network), (3, 2, 4), 4)), range(4), (3, 2, 4), seed=0)
+    assert min(found.values()) > 0.8
