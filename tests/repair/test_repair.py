@@ -148,7 +148,7 @@ def test_auto_picks_by_outcome_and_says_why(nets: DemoNets) -> None:
     good = goodnet.repair(nets.badnet, nets.images, labels=[nets.target_label], seed=1, config=config)
     assert good.report is not None
     (done,) = good.report.rounds
-    assert set(done.attempts) == {"unlearn", "prune", "finetune"}
+    assert set(done.attempts) == {"unlearn"}  # the first that is good enough is the last that is tried
     assert done.attempts[done.method]["asr"] <= 0.05
     assert done.reason.startswith(f"{done.method} was chosen")
 

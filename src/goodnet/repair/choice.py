@@ -82,10 +82,11 @@ def methods_for(name: str) -> tuple[Method, ...]:
 
 
 def attempt_all(task: Task, methods: Sequence[Method], criteria: Criteria) -> Choice:
-    """Try methods and choose by what they do on held-out images with triggers that they have not seen.
+    """Try methods until one is good on held-out images with triggers that it has not seen.
 
-    Of those that meet the criteria, the one with the highest clean and recovered accuracy wins; where none
-    does, what is left of the ASR counts against them as well.
+    Where none is, the one with the highest clean and recovered accuracy wins, less what is left of the ASR. The order
+    counts: pruning stops as soon as reversed triggers fail, where unlearning goes on to stronger ones, and the
+    attacker's own trigger is stronger than any that is reversed.
 
     Raises:
         ModelError: none of them can repair this network.
@@ -102,6 +103,8 @@ def attempt_all(task: Task, methods: Sequence[Method], criteria: Criteria) -> Ch
             continue
         outcome = measure(task.engine(network).predict, task.images, task.unseen)
         attempts.append(Attempt(method.name, network, outcome))
+        if criteria.met_by(outcome, task.before):
+            break
     if not attempts:
         raise failures[0]
     ranked = sorted(attempts, key=lambda attempt: rank(attempt.outcome, task.before, criteria), reverse=True)
@@ -116,15 +119,13 @@ def rank(outcome: Figures, before: Figures, criteria: Criteria) -> tuple[bool, f
 
 
 def _why(ranked: Sequence[Attempt], before: Figures, criteria: Criteria) -> str:
-    best = ranked[0]
-    words = [_figures(best, before)]
+    best, words = ranked[0], "; ".join(_figures(attempt, before) for attempt in ranked)
+    limits = f"at most {criteria.asr:.0%} ASR at a loss of at most {criteria.loss:.0%} clean accuracy"
+    if criteria.met_by(best.outcome, before):
+        return f"{best.method} was chosen, as it leaves {limits}: {words}"
     if len(ranked) > 1:
-        words += [_figures(attempt, before) for attempt in ranked[1:]]
-        good = criteria.met_by(best.outcome, before)
-        limits = f"at most {criteria.asr:.0%} ASR at a loss of at most {criteria.loss:.0%} clean accuracy"
-        lead = f"the best of those that leave {limits}" if good else f"as none leaves {limits}"
-        return f"{best.method} was chosen, {lead}: " + "; ".join(words)
-    return f"{best.method} was asked for: {words[0]}"
+        return f"{best.method} was chosen, as none leaves {limits}: {words}"
+    return f"{best.method} is all there was to try: {words}"
 
 
 def _figures(attempt: Attempt, before: Figures) -> str:

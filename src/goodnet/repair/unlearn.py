@@ -62,7 +62,7 @@ class UnlearnConfig:
     growth: float = 2.0
     size_weight: float = 0.05
     old_triggers: float = 0.5
-    strength: tuple[float, float] = (0.6, 1.4)
+    strength: tuple[float, float] = (0.6, 3.0)
     shift: float = 0.0625
     light: float = 0.2
     mirror: bool = False

@@ -1,0 +1,86 @@
+"""Backdoors under which no label stands out, on small networks trained for it; and scans without images."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+import goodnet
+from goodnet import all_to_all, source_specific
+from goodnet.classifier import Classifier, freeze
+from goodnet.engine import Engine
+from goodnet.errors import ImagesError
+from goodnet.images import CleanImages
+from goodnet.inversion import ImagePool
+from goodnet.progress import Silent
+from goodnet.redteam import AllToAll, Attack, Patch, Recipe, SourceSpecific, train
+from goodnet.redteam.demo import DemoNets, digits
+
+
+def planted(attack: Attack) -> tuple[Engine, ImagePool, ImagePool]:
+    images, labels = digits()
+    recipe = Recipe(
+        name="hidden",
+        data="digits",
+        num_classes=10,
+        architecture="resnet_small",
+        attack=attack,
+        epochs=8,
+        batch_size=64,
+        learning_rate=0.1,
+        shift=1,
+    )
+    network = train(recipe, images[400:], labels[400:])
+    pools = ImagePool(images[:200], labels[:200]), ImagePool(images[200:400], labels[200:400])
+    return Engine(Classifier(freeze(network), (1, 16, 16), 10)), *pools
+
+
+@pytest.mark.slow
+def test_the_trigger_that_moves_every_class_is_found_and_none_in_a_clean_network(nets: DemoNets) -> None:
+    attack = AllToAll(trigger=Patch(target_label=0, pattern="white"), num_classes=10, rate=0.3)
+    engine, pool, held_out = planted(attack)
+    found = all_to_all.search(engine, pool, held_out, seed=0)
+    assert found.rate > 0.7
+    assert sum(found.targets.get(label) == (label + 1) % 10 for label in range(10)) >= 8
+    assert all_to_all.search(Engine(nets.clean), pool, held_out, seed=0).rate < 0.5
+
+
+@pytest.mark.slow
+def test_the_pair_of_a_trigger_that_works_on_one_class_stands_out() -> None:
+    engine, pool, held_out = planted(SourceSpecific(trigger=Patch(target_label=6, pattern_seed=3), source=1))
+    found = source_specific.search(engine, pool, held_out, 0, Silent())
+    assert found is not None
+    assert (found.victim, found.target) == (1, 6)
+    assert found.ratio > 3
+    assert found.trigger.label == 6
+
+
+def test_pairs_need_images_of_two_classes() -> None:
+    torch.manual_seed(0)
+    network = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(16, 5))
+    engine = Engine(Classifier(freeze(network), (1, 4, 4), 5))
+    one_class = ImagePool(torch.rand(8, 1, 4, 4), torch.zeros(8, dtype=torch.int64))
+    assert source_specific.search(engine, one_class, one_class, 0, Silent()) is None
+
+
+def test_a_scan_without_images_says_how_much_weaker_it_is(nets: DemoNets) -> None:
+    report = goodnet.scan(nets.badnet, None)
+    assert report.labels[0].label == nets.target_label
+    assert report.labels[0].margin_ratio > 2
+    assert report.images.count == 0
+    assert report.triggers == {}
+    assert "without images" in report.warnings[-1]
+    assert goodnet.scan(nets.clean, None).verdict != "backdoored"
+
+
+def test_the_classic_preset_needs_images(nets: DemoNets) -> None:
+    with pytest.raises(ImagesError, match="needs clean images"):
+        goodnet.scan(nets.badnet, None, preset="classic")
+
+
+def test_every_kind_of_evidence_is_in_the_report(nets: DemoNets) -> None:
+    few = CleanImages(nets.images.pixels[:96], nets.images.labels[:96], source="digits")
+    report = goodnet.scan(nets.clean, few, seed=3)
+    assert report.all_to_all is not None and report.all_to_all.rate < 0.6
+    assert report.pair is not None and report.pair.pairs == 90
+    assert all(entry.spectral_ratio and entry.margin_ratio for entry in report.labels if entry.status == "found")
