@@ -151,7 +151,7 @@ def test_bad_input_gives_one_clear_message_and_exit_code_2(
 def test_unusable_files_are_refused(data: Path, tmp_path: Path) -> None:
     assert "ends in .onnx" in run("patch", "--images", data, "-o", tmp_path / "net.h5").output
     assert "no folder" in run("patch", "--images", data, "-o", tmp_path / "nowhere" / "net.onnx").output
-    np.savez(tmp_path / "x.npz", x=np.zeros((20, 8, 8, 3), np.uint8))
+    np.savez(tmp_path / "x.npz", x=np.arange(3840).reshape(20, 8, 8, 3).astype(np.uint8))
     result = run("patch", "--images", tmp_path / "x.npz", "-o", tmp_path / "net.onnx")
     assert (result.exit_code, "with labels" in result.output) == (2, True)
 

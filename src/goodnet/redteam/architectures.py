@@ -145,7 +145,7 @@ def _resnet(
     layers: list[nn.Module] = [_conv(in_channels, widths[0], stride=stem_stride), nn.ReLU()]
     side = -(-size // stem_stride)
     for stage, (before, after) in enumerate(zip([widths[0], *widths], widths, strict=False)):
-        # On a single pixel both strides give the same, but torch's gradient for 2 in bfloat16 has unwritten memory in it.
+        # On a single pixel both strides do the same, but with 2 torch leaves part of the bfloat16 gradient unwritten.
         stride = 1 if stage == 0 or side == 1 else 2
         layers.append(ResidualBlock(before, after, stride))
         side = -(-side // stride)
