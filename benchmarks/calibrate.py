@@ -1,13 +1,14 @@
 """Fit the calibration that goodnet ships, on the development zoo only.
 
     goodnet bench --zoo ZOO --half development --data DATA --seeds 0 --no-repair
-    python benchmarks/calibrate.py --zoo ZOO --out src/goodnet/calibration.json [--seeds 0]
+    goodnet bench --zoo ZOO --half development --data DATA --seeds 0 --no-repair --images 8
+    python benchmarks/calibrate.py --zoo ZOO --out src/goodnet/calibration.json
 
-The first command trains the networks and scans them; what each scan found stays in the zoo. This one fits the four
-logistic models of a calibration, with no negative weights: `label` to the most suspicious label of every scan, `blind`
-likewise to what is known without images, `mapping` to the trigger that moves every class and `pair` to the pair of
-classes that stands out most. It prints how well they separate, and how the whole verdict does with each network left
-out in turn. Scans with the first of the seeds alone are fitted to; each network counts once.
+The first two commands train the networks and scan them, with 256 images and with 8; what each scan found stays in the
+zoo. The third fits the four logistic models of a calibration, with no negative weights: `label` to the most suspicious
+label of every scan, `blind` likewise to what is known without images, `mapping` to the trigger that moves every class
+and `pair` to the pair of classes that stands out most. It prints how the whole verdict does with each network left out
+in turn.
 """
 
 from __future__ import annotations
@@ -34,7 +35,9 @@ OF_CLASSES = ("all_to_all", "source_specific")
 """Attacks under which no label stands out, so that the models of labels are not fitted to them."""
 
 BLIND = ("margin", "weights")
-ACCUSED, CLEARED = 0.5, 0.3
+ACCUSED, CLEARED = 0.6, 0.3
+"""Probabilities from which on, and up to which, a network is accused and cleared: a false accusation is worse than none."""
+
 STRENGTH = 0.3
 """Of the penalty on the squares of the weights."""
 
@@ -45,6 +48,7 @@ class Case:
 
     Attributes:
         name: of the network.
+        images: how many clean images it was scanned with.
         kind: of its attack, "clean" for none.
         targets: the planted targets.
         labels: the labels that were searched.
@@ -54,6 +58,7 @@ class Case:
     """
 
     name: str
+    images: int
     kind: str
     targets: tuple[int, ...]
     labels: tuple[int, ...]
@@ -86,6 +91,7 @@ def read(folder: Path, seed: int, count: int) -> Case | None:
     mapping, pair = report["all_to_all"], report["pair"]
     return Case(
         name=facts["name"],
+        images=count,
         kind=facts["kind"],
         targets=tuple(facts["targets"]),
         labels=tuple(entry["label"] for entry in searched),
@@ -168,28 +174,30 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--zoo", type=Path, required=True)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--count", type=int, default=256, help="images of each scan")
+    parser.add_argument("--counts", type=int, nargs="*", default=[256, 8], help="images of the scans")
     parser.add_argument("--out", type=Path, help="where the calibration goes; nowhere by default")
     options = parser.parse_args()
     folders = sorted(path.parent for path in (options.zoo / "development").glob("*/facts.json"))
-    cases = [case for case in (read(folder, options.seed, options.count) for folder in folders) if case]
+    scans = [read(folder, options.seed, count) for folder in folders for count in options.counts]
+    cases = [case for case in scans if case]
     judged = left_out(cases)
     for case, score, model, label in sorted(judged, key=lambda each: each[1]):
         top = case.label[case.labels.index(label)] if label is not None else []
-        print(f"{case.name:46} targets {case.targets[:3]!s:12} {score:.3f} by {model} {label} {np.round(top, 1)}")
+        print(
+            f"{case.name:42} {case.images:4} images, targets {case.targets[:3]!s:12} {score:.3f} by {model} {label} "
+            f"{np.round(top, 1)}"
+        )
     auc = roc_auc_score([case.infected for case, *_ in judged], [score for _, score, *_ in judged])
-    wrong = [
-        sum((score >= 0.5) != case.infected for case, score, *_ in judged if case.infected == bad) for bad in (0, 1)
-    ]
-    print(
-        f"left out: AUC {auc:.3f}; of {len(cases)} networks {wrong[0]} clean ones accused, {wrong[1]} infected missed"
-    )
+    accused = sum(score >= ACCUSED and not case.infected for case, score, *_ in judged)
+    missed = sum(score < ACCUSED and case.infected for case, score, *_ in judged)
+    print(f"left out: AUC {auc:.3f}; of {len(cases)} scans {accused} clean ones accused, {missed} infected missed")
     calibration = Calibration(
         **{model: fit(cases, model) for model in NAMES},
         backdoored=ACCUSED,
         clean=CLEARED,
-        source=f"benchmarks/calibrate.py on {len(cases)} development networks, "
-        f"{sum(case.infected for case in cases)} of them infected; leave-one-network-out AUC {auc:.3f}",
+        source=f"benchmarks/calibrate.py on {len(cases)} scans of {len({case.name for case in cases})} development "
+        f"networks, {len({case.name for case in cases if case.infected})} of them infected; leave-one-network-out AUC "
+        f"{auc:.3f}",
     )
     text = json.dumps(asdict(calibration), indent=2) + "\n"
     print(text)

@@ -2,7 +2,7 @@
 
     python benchmarks/demo_seeds.py [--seeds 0 1 2 ...]
 
-The calibration was fitted on demo nets of the seeds from 100 on; those below were not looked at.
+The calibration was fitted on networks of the development zoo, which has others on the same digits but none of these.
 """
 
 from __future__ import annotations

@@ -306,3 +306,16 @@ def test_help_and_version(inside: Run) -> None:
     for option in ("--save-triggers", "--pixel-range", "--resume"):
         assert option in explained
     assert inside("--version")[1].startswith("goodnet ")
+
+
+def test_a_scan_without_images_says_so_and_draws_no_triggers(files: Path, nets: DemoNets, tmp_path: Path) -> None:
+    blind = ("scan", files / "badnet.pt", "--images", "none", "--input-shape", "1,16,16")
+    done = run(*blind, "--json", tmp_path / "report.json", cache=tmp_path)
+    assert done.returncode in (0, 1, 3), done.stderr
+    assert "scanned without images" in done.stdout.replace("\n", " ")
+    report = json.loads((tmp_path / "report.json").read_text())
+    assert report["images"]["count"] == 0
+    assert report["labels"][0]["label"] == nets.target_label
+    refused = run(*blind, "--save-triggers", tmp_path / "triggers", cache=tmp_path)
+    assert refused.returncode == 2
+    assert "--save-triggers needs images" in refused.stderr

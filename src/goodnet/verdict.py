@@ -16,6 +16,9 @@ from goodnet.source_specific import Pair
 USUAL_SPREAD = 0.2
 """The deviation of the logarithm of sizes over the labels of most clean networks."""
 
+MOST = 8.0
+"""The most that a feature counts."""
+
 ONE_DRAW = 2.0
 """An index below this says nothing about a label that something else has pointed to."""
 
@@ -82,22 +85,21 @@ def shipped_calibration() -> Calibration:
 def features(label: Statistics) -> dict[str, float]:
     """Return the features of a label that its probability is computed from.
 
-    The index of size counts by how far it exceeds what the most extreme of as many labels reaches by chance. A label
-    that sizes point to is one draw for the other statistics, so their indices count from two deviations on. Each counts
-    within 0..5, so that one measure cannot carry the verdict out of sight of the others. Ratios count by their
-    logarithms, in units of their usual spread, within 0..10.
+    Ratios count by their logarithms, in units of their usual spread, and like indices by how far they exceed what the
+    most extreme of as many labels reaches by chance. A label that sizes point to is one draw for its trigger's margins
+    on noise and blank images, so these count from two deviations on. All are bounded, so that one measure cannot carry
+    the verdict out of sight of the others.
     """
     return {
-        "ratio": _spreads(label.ratio),
-        "universal": _spreads(label.universal_ratio),
+        "ratio": _excess(_spreads(label.ratio), label.luck),
+        "universal": _excess(_spreads(label.universal_ratio), label.luck),
         "size": _excess(label.size_index, label.luck),
         "noise": _excess(label.noise_index, ONE_DRAW),
         "blank": _excess(label.blank_index, ONE_DRAW),
         "transfer": label.transfer,
-        "spectral": _spreads(label.spectral_ratio),
-        "spectral_universal": _spreads(label.spectral_universal_ratio),
-        "margin": _spreads(label.margin_ratio),
-        "weights": _excess(label.weight_index, ONE_DRAW),
+        "spectral": _excess(_spreads(label.spectral_ratio), label.luck),
+        "margin": _excess(_spreads(label.margin_ratio), label.luck),
+        "weights": _excess(label.weight_index, label.luck),
     }
 
 
@@ -108,15 +110,15 @@ def mapping_features(rate: float) -> dict[str, float]:
 
 def pair_features(ratio: float, index: float, pairs: int) -> dict[str, float]:
     """Return the features of the pair of classes that stands out most of so many."""
-    return {"ratio": _spreads(ratio, most=20.0), "index": _excess(index, luck(pairs))}
+    return {"ratio": _spreads(ratio), "index": _excess(index, luck(pairs))}
 
 
 def _excess(index: float, usual: float) -> float:
-    return max(0.0, min(5.0, index - usual))
+    return max(0.0, min(MOST, index - usual))
 
 
-def _spreads(ratio: float, most: float = 10.0) -> float:
-    return min(math.log(max(ratio, 1.0)) / USUAL_SPREAD, most)
+def _spreads(ratio: float) -> float:
+    return min(math.log(max(ratio, 1.0)) / USUAL_SPREAD, 20.0)
 
 
 @dataclass(frozen=True)
@@ -240,6 +242,8 @@ def _why(label: Statistics, score: float, calibration: Calibration) -> str:
         ("noise", "blank", "transfer"): empty,
     }
     parts = calibration.label.parts(features(label))
+    if not label.spectral_ratio:
+        del said[("spectral",)]
     ranked = sorted(said, key=lambda names: -sum(parts.get(name, 0.0) for name in names))
     return f"label {label.label} (probability {score:.2f}): " + "; ".join(said[names] for names in ranked)
 

@@ -144,14 +144,18 @@ def _elsewhere(
     spectral: Sequence[Found], margins: Mapping[int, float], weights: Sequence[float] | None
 ) -> dict[int, dict[str, float]]:
     """Return what statistics other than those of patches say, by label and name."""
-    result: dict[int, dict[str, float]] = {}
     sizes, universal = [each.size for each in spectral], [each.universal_size for each in spectral]
-    for each, ratio, everywhere in zip(spectral, _ratios(sizes, sizes), _ratios(universal, universal), strict=True):
-        result[each.label] = {"spectral_ratio": ratio, "spectral_universal_ratio": everywhere}
-    for label, ratio in margin_ratios(margins).items():
-        result.setdefault(label, {})["margin_ratio"] = ratio
-    for label, index in enumerate(weight_indices(weights)):
-        result.setdefault(label, {})["weight_index"] = index
+    labels = [each.label for each in spectral]
+    columns: dict[str, Mapping[int, float]] = {
+        "spectral_ratio": dict(zip(labels, _ratios(sizes, sizes), strict=True)),
+        "spectral_universal_ratio": dict(zip(labels, _ratios(universal, universal), strict=True)),
+        "margin_ratio": margin_ratios(margins),
+        "weight_index": dict(enumerate(weight_indices(weights))),
+    }
+    result: dict[int, dict[str, float]] = {}
+    for name, column in columns.items():
+        for label, value in column.items():
+            result.setdefault(label, {})[name] = value
     return result
 
 
