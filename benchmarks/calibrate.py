@@ -36,7 +36,7 @@ OF_CLASSES = ("all_to_all", "source_specific")
 
 BLIND = ("margin", "weights")
 ACCUSED, CLEARED = 0.6, 0.3
-"""Probabilities from which on, and up to which, a network is accused and cleared: a false accusation is worse than none."""
+"""Probabilities from which on, and up to which, a network is accused and cleared: in doubt, neither."""
 
 STRENGTH = 0.3
 """Of the penalty on the squares of the weights."""

@@ -235,7 +235,6 @@ def _why(label: Statistics, score: float, calibration: Calibration) -> str:
         ("ratio", "universal", "size"): size,
         (
             "spectral",
-            "spectral_universal",
         ): f"the faintest change of the whole image is {label.spectral_ratio:.1f} times fainter than the median one",
         ("margin",): f"the greatest margin any input reaches is {label.margin_ratio:.1f} times the median one",
         ("weights",): f"index of its weights {label.weight_index:.1f}",
