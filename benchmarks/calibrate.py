@@ -35,7 +35,7 @@ OF_CLASSES = ("all_to_all", "source_specific")
 """Attacks under which no label stands out, so that the models of labels are not fitted to them."""
 
 BLIND = ("margin", "weights")
-ACCUSED, CLEARED = 0.6, 0.3
+ACCUSED, CLEARED = 0.5, 0.3
 """Probabilities from which on, and up to which, a network is accused and cleared: in doubt, neither."""
 
 STRENGTH = 0.3

@@ -19,6 +19,10 @@ USUAL_SPREAD = 0.2
 MOST = 8.0
 """The most that a feature counts."""
 
+ATTRACTION = 1.5
+"""The most that faint changes and margins count. Without any backdoor, whatever is added to the black ground of a digit
+makes it an 8, so these alone accuse nobody."""
+
 ONE_DRAW = 2.0
 """An index below this says nothing about a label that something else has pointed to."""
 
@@ -97,8 +101,8 @@ def features(label: Statistics) -> dict[str, float]:
         "noise": _excess(label.noise_index, ONE_DRAW),
         "blank": _excess(label.blank_index, ONE_DRAW),
         "transfer": label.transfer,
-        "spectral": _excess(_spreads(label.spectral_ratio), label.luck),
-        "margin": _excess(_spreads(label.margin_ratio), label.luck),
+        "spectral": min(_excess(_spreads(label.spectral_ratio), label.luck), ATTRACTION),
+        "margin": min(_excess(_spreads(label.margin_ratio), label.luck), ATTRACTION),
         "weights": _excess(label.weight_index, label.luck),
     }
 
