@@ -85,3 +85,9 @@ def test_without_images_a_margin_out_of_the_ordinary_is_a_backdoor() -> None:
     usual = {number: 1.0 + 0.01 * number for number in range(40)}
     assert decide_blind(without_images(usual, None), shipped_calibration()).verdict != "backdoored"
     assert decide_blind(without_images(usual | {7: 15.0}, None), shipped_calibration()).flagged == (7,)
+
+
+def test_a_feature_can_be_left_out() -> None:
+    heavy = replace(label(41, 0.0, 1.0), weight_index=20.0)
+    assert decide([*USUAL, heavy], [], shipped_calibration()).flagged == (41,)
+    assert decide([*USUAL, heavy], [], shipped_calibration().without("weights")).flagged == ()

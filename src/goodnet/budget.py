@@ -38,7 +38,6 @@ class Budget:
         margins: how the margins of labels are maximised.
         all_to_all: the search for one trigger that moves every class.
         pairs: the search for triggers that work on one class only, where nothing else was found.
-        always_pairs: whether pairs are searched even where something else was found.
     """
 
     screen_above: int = 64
@@ -54,7 +53,6 @@ class Budget:
     margins: MarginConfig = field(default_factory=MarginConfig)
     all_to_all: AllToAllConfig = field(default_factory=AllToAllConfig)
     pairs: PairConfig = field(default_factory=PairConfig)
-    always_pairs: bool = False
 
     def for_spectral(self) -> Budget:
         """Return the budget of the search for faint changes: one start for each label."""

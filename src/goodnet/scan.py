@@ -132,9 +132,9 @@ def scan(
         if labels is None and pool is not held_out:
             mapping = all_to_all.search(engine, pool, held_out, seed, budget.all_to_all)
         decision = judge(mapping)
-        if mapping is not None and len(wanted) <= budget.pairs.most_labels:
-            if decision.verdict != "backdoored" or budget.always_pairs:
-                pair = source_specific.search(engine, pool, held_out, seed, progress, budget.pairs)
+        few = mapping is not None and len(wanted) <= budget.pairs.most_labels
+        if few and decision.verdict != "backdoored":
+            pair = source_specific.search(engine, pool, held_out, seed, progress, budget.pairs)
             decision = judge(mapping, pair)
     report = ScanReport(
         verdict=decision.verdict,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import resources
 from typing import Any, Literal
 
@@ -72,6 +72,10 @@ class Calibration:
     backdoored: float
     clean: float
     source: str
+
+    def without(self, feature: str) -> Calibration:
+        """Return the calibration that makes nothing of one of the features of labels."""
+        return replace(self, label=replace(self.label, weights={**self.label.weights, feature: 0.0}))
 
     @classmethod
     def from_dict(cls, plain: Mapping[str, Any]) -> Calibration:

@@ -22,6 +22,7 @@ from goodnet.report.repair import Round
 from goodnet.report.schema import ScanReport
 from goodnet.scan import scan
 from goodnet.triggers import Trigger
+from goodnet.verdict import shipped_calibration
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,7 +116,10 @@ def _round(labels: tuple[int, ...], choice: Choice, checked: ScanReport) -> Roun
 
 
 def _scan_again(job: Job, current: Classifier, labels: Sequence[int], number: int) -> ScanReport:
-    """Scan the labels that were repaired, among others that tell what is usual."""
+    """Scan the labels that were repaired, among others that tell what is usual.
+
+    The last layer's weights hardly change in a repair, so that they would accuse the label for ever.
+    """
     others = [label for label in range(current.classes) if label not in labels]
     order = torch.randperm(len(others), generator=torch.Generator().manual_seed(job.seed + number))
     chosen = [others[place] for place in order[: job.config.control_labels].tolist()]
@@ -125,6 +129,7 @@ def _scan_again(job: Job, current: Classifier, labels: Sequence[int], number: in
         labels=[*labels, *chosen],
         seed=job.seed + number,
         explicit=True,
+        calibration=shipped_calibration().without("weights"),
         progress=job.progress,
     )
 
