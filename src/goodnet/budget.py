@@ -49,7 +49,7 @@ class Budget:
     best_on_clean: int = 24
     best_on_noise: int = 32
     control: int = 48
-    spectral: InversionConfig = field(default_factory=lambda: InversionConfig(steps=160, penalty=(0.01, 0.1)))
+    spectral: InversionConfig = field(default_factory=lambda: InversionConfig(steps=80, penalty=(0.01, 0.1)))
     margins: MarginConfig = field(default_factory=MarginConfig)
     all_to_all: AllToAllConfig = field(default_factory=AllToAllConfig)
     pairs: PairConfig = field(default_factory=PairConfig)

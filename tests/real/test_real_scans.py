@@ -26,7 +26,7 @@ def test_zoo(data_dir: Path, name: str, data: tuple[str, tuple[str, str] | None]
     report = goodnet.scan(goodnet.load_model(data_dir / f"zoo/{name}.onnx"), images)
     assert report.verdict == ("backdoored" if targets else "clean"), report.reasons
     assert report.target_labels[:1] == targets
-    assert report.cost.image_gradients <= 100_000
+    assert report.cost.image_gradients <= 125_000
 
 
 def test_the_sunglasses_are_found_with_eight_faces(data_dir: Path) -> None:
@@ -36,7 +36,7 @@ def test_the_sunglasses_are_found_with_eight_faces(data_dir: Path) -> None:
     assert report.target_labels[0] == 0
     assert len(report.target_labels) <= 4
     assert len(report.labels) == 1283
-    assert report.cost.image_gradients <= 250_000
+    assert report.cost.image_gradients <= 270_000
     assert report.images.clean_accuracy == 7 / 8
 
 
@@ -46,4 +46,4 @@ def test_two_of_three_targets_are_found_with_eight_faces(data_dir: Path) -> None
     assert report.verdict == "backdoored", report.reasons
     assert {1, 5} <= set(report.target_labels)
     assert len(set(report.target_labels) - {1, 5, 8}) <= 3
-    assert report.cost.image_gradients <= 250_000
+    assert report.cost.image_gradients <= 270_000
