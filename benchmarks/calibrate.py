@@ -27,14 +27,13 @@ from scipy.optimize import minimize
 from sklearn.metrics import roc_auc_score
 
 from goodnet.evidence.statistics import Statistics, luck
-from goodnet.verdict import Calibration, Logistic, features, mapping_features, pair_features
+from goodnet.verdict import Calibration, Logistic, blind_features, features, mapping_features, pair_features
 
 Matrix = NDArray[np.float64]
 
 OF_CLASSES = ("all_to_all", "source_specific")
 """Attacks under which no label stands out, so that the models of labels are not fitted to them."""
 
-BLIND = ("margin", "weights")
 ACCUSED, CLEARED = 0.5, 0.3
 """Probabilities from which on, and up to which, a network is accused and cleared: in doubt, neither."""
 
@@ -53,6 +52,7 @@ class Case:
         targets: the planted targets.
         labels: the labels that were searched.
         label: features of each (labels, F).
+        blind: the same of what is known without images.
         mapping: features of the trigger that moves every class, (1, F); none where it was not searched.
         pair: features of the pair that stands out most, (1, F); none where pairs were not searched.
     """
@@ -63,6 +63,7 @@ class Case:
     targets: tuple[int, ...]
     labels: tuple[int, ...]
     label: Matrix
+    blind: Matrix
     mapping: Matrix | None
     pair: Matrix | None
 
@@ -74,7 +75,7 @@ class Case:
 
 NAMES = {
     "label": tuple(features(Statistics(0, *[0.0] * 7, luck(2)))),
-    "blind": BLIND,
+    "blind": tuple(blind_features(Statistics(0, *[0.0] * 7, luck(2)))),
     "mapping": tuple(mapping_features(0)),
     "pair": tuple(pair_features(1, 0, 2)),
 }
@@ -87,7 +88,7 @@ def read(folder: Path, seed: int, count: int) -> Case | None:
         return None
     facts, report = json.loads((folder / "facts.json").read_text()), json.loads(path.read_text())["report"]
     searched = [entry for entry in report["labels"] if entry["status"] in ("found", "unreached", "failed")]
-    rows = [list(features(_statistics(entry, len(report["labels"]))).values()) for entry in searched]
+    known = [_statistics(entry, len(report["labels"])) for entry in searched]
     mapping, pair = report["all_to_all"], report["pair"]
     return Case(
         name=facts["name"],
@@ -95,7 +96,8 @@ def read(folder: Path, seed: int, count: int) -> Case | None:
         kind=facts["kind"],
         targets=tuple(facts["targets"]),
         labels=tuple(entry["label"] for entry in searched),
-        label=np.array(rows),
+        label=np.array([list(features(each).values()) for each in known]),
+        blind=np.array([list(blind_features(each).values()) for each in known]),
         mapping=mapping and _row(mapping_features(mapping["rate"])),
         pair=pair and _row(pair_features(pair["ratio"], pair["index"], pair["pairs"])),
     )
@@ -119,8 +121,11 @@ def tables(cases: Sequence[Case], model: str) -> list[tuple[Matrix, bool]]:
         found = [(case.pair, case.kind == "source_specific") for case in cases if case.kind in ("clean", *OF_CLASSES)]
         found = [(table, planted) for table, planted in found if table is not None]
     else:
-        columns = [NAMES["label"].index(name) for name in NAMES[model]]
-        found = [(case.label[:, columns], case.infected) for case in cases if case.kind not in OF_CLASSES]
+        found = [
+            (case.label if model == "label" else case.blind, case.infected)
+            for case in cases
+            if case.kind not in OF_CLASSES
+        ]
     return [(table, planted) for table, planted in found if table is not None]
 
 

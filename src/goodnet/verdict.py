@@ -23,6 +23,9 @@ ATTRACTION = 1.5
 """The most that faint changes and margins count. Without any backdoor, whatever is added to the black ground of a digit
 makes it an 8, so these alone accuse nobody."""
 
+SURE = 0.8
+"""From this probability on a network is accused without images, where there is less to go by."""
+
 ONE_DRAW = 2.0
 """An index below this says nothing about a label that something else has pointed to."""
 
@@ -107,6 +110,14 @@ def features(label: Statistics) -> dict[str, float]:
         "transfer": label.transfer,
         "spectral": min(_excess(_spreads(label.spectral_ratio), label.luck), ATTRACTION),
         "margin": min(_excess(_spreads(label.margin_ratio), label.luck), ATTRACTION),
+        "weights": _excess(label.weight_index, label.luck),
+    }
+
+
+def blind_features(label: Statistics) -> dict[str, float]:
+    """Return the features of a label of which nothing but its margin and its weights is known."""
+    return {
+        "margin": _excess(_spreads(label.margin_ratio), label.luck),
         "weights": _excess(label.weight_index, label.luck),
     }
 
@@ -210,10 +221,10 @@ def decide_blind(labels: Sequence[Statistics], calibration: Calibration) -> Deci
         labels: the statistics of all labels, of which only margins and weights are looked at.
         calibration: how evidence becomes a probability.
     """
-    scores = {each.label: calibration.blind.probability(features(each)) for each in labels}
+    scores = {each.label: calibration.blind.probability(blind_features(each)) for each in labels}
     ranked = sorted(labels, key=lambda each: (-scores[each.label], -each.margin_ratio, each.label))
     best = scores[ranked[0].label]
-    flagged = tuple(each.label for each in ranked if scores[each.label] >= calibration.backdoored)
+    flagged = tuple(each.label for each in ranked if scores[each.label] >= SURE)
     shown = ranked[: max(1, len(flagged))]
     reasons = tuple(
         f"label {each.label} (probability {scores[each.label]:.2f}): the greatest margin that any input was made to "
