@@ -7,7 +7,7 @@ go to classes of their own is told by `evidence.mapping.permutation`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -15,7 +15,7 @@ from torch.nn import functional
 
 from goodnet.engine import Engine
 from goodnet.evidence.mapping import permutation
-from goodnet.inversion import ImagePool, generator_for
+from goodnet.inversion import ImagePool, InversionConfig, descend, generator_for
 from goodnet.triggers import Patch, Trigger
 
 
@@ -25,18 +25,12 @@ class AllToAllConfig:
 
     Attributes:
         starts: triggers searched side by side; the one that fits a mapping best counts.
-        steps: Adam steps.
-        images_per_step: images a step for each trigger.
-        learning_rate: of Adam.
-        penalty: weight of the trigger's size at the first and the last step, rising geometrically.
+        inversion: how long and how hard each is searched.
         variety: weight of the entropy of the batch's mean answer.
     """
 
     starts: int = 2
-    steps: int = 160
-    images_per_step: int = 32
-    learning_rate: float = 0.1
-    penalty: tuple[float, float] = (0.01, 0.05)
+    inversion: InversionConfig = field(default_factory=lambda: InversionConfig(steps=160, images_per_step=32))
     variety: float = 0.5
 
 
@@ -68,27 +62,23 @@ def search(
         config: how the trigger is searched.
     """
     config = config or AllToAllConfig()
-    family, device = Patch(), engine.device
-    shape = pool.shape
+    family, inversion = Patch(), config.inversion
     generators = [generator_for(seed, number, "all-to-all") for number in range(config.starts)]
-    state = {name: value.to(device).requires_grad_() for name, value in family.start(generators, shape).items()}
-    values = list(state.values())
-    groups = [{"params": [value], "lr": config.learning_rate * family.paces[name]} for name, value in state.items()]
-    optimizer = torch.optim.Adam(groups, betas=(0.5, 0.9), fused=True)
-    first, last = config.penalty
-    for step in range(config.steps):
-        rows = [torch.randperm(len(pool.pixels), generator=each)[: config.images_per_step] for each in generators]
-        index = torch.stack([row.repeat(config.images_per_step)[: config.images_per_step] for row in rows])
-        logits = engine.logits(family.stamp(state, pool.pixels[index].to(device)).flatten(0, 1))
-        classes = pool.classes[index.to(pool.classes.device)].to(device)
-        loss = _leaving(logits.view(*index.shape, -1), classes, config.variety).sum()
-        penalty = first * (last / first) ** (step / max(config.steps - 1, 1)) * family.weight(shape)
-        loss = loss + penalty * family.size(state).sum()
-        for value, gradient in zip(values, torch.autograd.grad(loss, values), strict=True):
-            value.grad = gradient.contiguous()
-        optimizer.step()
-        engine.count_gradients(index.numel())
-    return max((_judge(engine, each, held_out) for each in family.triggers(state, [-1] * config.starts)), key=_rate)
+    start = family.start(generators, pool.shape)
+    draws = (
+        torch.stack(
+            [torch.randperm(len(pool.pixels), generator=each)[: inversion.images_per_step] for each in generators]
+        )
+        for _ in range(inversion.steps)
+    )
+    classes = pool.classes.to(engine.device)
+
+    def errors(logits: Tensor, draw: Tensor) -> Tensor:
+        return _leaving(logits.view(*draw.shape, -1), classes[draw.to(classes.device)], config.variety).sum()
+
+    parameters = descend(engine, family, start, pool, inversion, draws, errors)
+    judged = [_judge(engine, each, held_out) for each in family.triggers(parameters, [-1] * config.starts)]
+    return max(judged, key=lambda mapping: mapping.rate)
 
 
 def _leaving(logits: Tensor, classes: Tensor, variety: float) -> Tensor:
@@ -104,7 +94,3 @@ def _judge(engine: Engine, trigger: Trigger, held_out: ImagePool) -> ClassMappin
     answers = engine.predict(trigger.stamp(held_out.pixels)).argmax(1)
     rate, targets = permutation(held_out.classes.cpu().numpy(), answers.cpu().numpy(), engine.classifier.classes)
     return ClassMapping(rate, targets, trigger)
-
-
-def _rate(mapping: ClassMapping) -> float:
-    return mapping.rate

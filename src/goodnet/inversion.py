@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -100,6 +100,45 @@ def labels_per_batch(labels: int, images_per_step: int, target: int = 128) -> in
     return min(range(largest, smallest - 1, -1), key=waste)
 
 
+def descend(
+    engine: Engine,
+    family: Family,
+    parameters: Parameters,
+    pool: ImagePool,
+    config: InversionConfig,
+    draws: Iterable[Tensor],
+    errors: Callable[[Tensor, Tensor], Tensor],
+    watch: Callable[[int, Parameters], None] | None = None,
+) -> dict[str, Tensor]:
+    """Change triggers step by step so that errors and weighted sizes fall; return their parameters.
+
+    Args:
+        engine: the network.
+        family: the kind of trigger.
+        parameters: K triggers to start from.
+        pool: the images, on any device.
+        config: how long and how hard.
+        draws: for each step the indices (K, B) of the images that it stamps.
+        errors: the sum of the K triggers' errors, from the logits (K * B, N) of the stamped images and their indices.
+        watch: is shown the number of steps done and the triggers after each of them.
+    """
+    state = {name: value.to(engine.device).detach().clone().requires_grad_() for name, value in parameters.items()}
+    values = list(state.values())
+    groups = [{"params": [value], "lr": config.learning_rate * family.paces[name]} for name, value in state.items()]
+    optimizer = torch.optim.Adam(groups, betas=config.betas, fused=True)
+    weight = family.weight(pool.shape)
+    for step, draw in enumerate(draws):
+        logits = engine.logits(family.stamp(state, pool.pixels[draw].to(engine.device)).flatten(0, 1))
+        loss = errors(logits, draw) + config.penalty_at(step) * weight * family.size(state).sum()
+        for value, gradient in zip(values, torch.autograd.grad(loss, values), strict=True):
+            value.grad = gradient.contiguous()  # the fused Adam reads memory in the order of the parameter
+        optimizer.step()
+        engine.count_gradients(len(logits))
+        if watch is not None:
+            watch(step + 1, state)
+    return {name: value.detach() for name, value in state.items()}
+
+
 def invert(
     engine: Engine,
     family: Family,
@@ -128,7 +167,7 @@ def invert(
         victims: for each label, the only class that its images are of; all but the label's own by default.
         watch: is shown the number of steps done and the triggers after each of them.
     """
-    images_per_step, device = config.images_per_step, engine.device
+    images_per_step = config.images_per_step
     only: Sequence[int | None] = [None] * len(labels) if victims is None else victims
     draws = torch.stack(
         [
@@ -137,20 +176,9 @@ def invert(
         ],
         dim=1,
     )
-    targets = torch.tensor(labels, device=device).repeat_interleave(images_per_step)
-    state = {name: value.to(device).detach().clone().requires_grad_() for name, value in parameters.items()}
-    values = list(state.values())
-    groups = [{"params": [value], "lr": config.learning_rate * family.paces[name]} for name, value in state.items()]
-    optimizer = torch.optim.Adam(groups, betas=config.betas, fused=True)
-    weight = family.weight(pool.shape)
-    for step, draw in enumerate(draws):
-        stamped = family.stamp(state, pool.pixels[draw].to(device)).flatten(0, 1)
-        errors = functional.cross_entropy(engine.logits(stamped), targets, reduction="sum") / images_per_step
-        loss = errors + config.penalty_at(step) * weight * family.size(state).sum()
-        for value, gradient in zip(values, torch.autograd.grad(loss, values), strict=True):
-            value.grad = gradient.contiguous()  # the fused Adam reads memory in the order of the parameter
-        optimizer.step()
-        engine.count_gradients(len(targets))
-        if watch is not None:
-            watch(step + 1, state)
-    return {name: value.detach() for name, value in state.items()}
+    targets = torch.tensor(labels, device=engine.device).repeat_interleave(images_per_step)
+
+    def errors(logits: Tensor, _: Tensor) -> Tensor:
+        return functional.cross_entropy(logits, targets, reduction="sum") / images_per_step
+
+    return descend(engine, family, parameters, pool, config, draws, errors, watch)

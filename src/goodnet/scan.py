@@ -116,9 +116,8 @@ def scan(
         spectral = []
         if len(searchable) <= budget.screen_above:
             faint = budget.for_spectral()
-            spectral = Search(engine, Spectral(), pool, held_out, faint, seed, progress, keeper, "spectral").run(
-                searchable
-            )
+            faintest = Search(engine, Spectral(), pool, held_out, faint, seed, progress, keeper, "spectral")
+            spectral = faintest.run(searchable)
         decided = [each.label for each in found if each.trigger]
         margins = greatest_margins(engine, decided, pool.shape, seed, budget.margins)
         evidence = statistics(found, spectral, margins, row_sums(ready.model, sample.pixels[:1].to(engine.device)))

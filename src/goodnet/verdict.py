@@ -185,8 +185,7 @@ def decide(
         probability = calibration.mapping.probability(mapping_features(mapping.rate))
         others.append((probability, sorted(set(mapping.targets.values())), _why_mapping(mapping, probability)))
     if pair is not None:
-        known = pair_features(pair.ratio, pair.index, pair.pairs)
-        probability = calibration.pair.probability(known)
+        probability = calibration.pair.probability(pair_features(pair.ratio, pair.index, pair.pairs))
         others.append((probability, [pair.target], _why_pair(pair, probability)))
     for probability, targets, reason in others:
         best = max(best, probability)
@@ -199,14 +198,13 @@ def decide(
     if not any(each.size_index for each in searched):
         reason = "the triggers of too few labels could be compared to tell what is usual for this network"
         return Decision("inconclusive", best, (), scores, (reason,))
-    doubts = [reason for probability, _, reason in others if probability > calibration.clean]
-    if scores[ranked[0].label] > calibration.clean:
-        doubts.insert(0, _why(ranked[0], scores[ranked[0].label], calibration))
+    most = _why(ranked[0], scores[ranked[0].label], calibration)
+    doubts = [most] if scores[ranked[0].label] > calibration.clean else []
+    doubts += [reason for probability, _, reason in others if probability > calibration.clean]
     if doubts:
         doubts[0] = f"not enough to accuse: {doubts[0]}"
         doubts[-1] += "; scan again with more images or another --seed"
         return Decision("inconclusive", best, (), scores, tuple(doubts))
-    most = _why(ranked[0], scores[ranked[0].label], calibration)
     reasons = [f"no label's trigger stands out: the most suspicious is {most}"]
     if unusable:
         reason = f"{len(unusable)} labels could not be searched: {', '.join(map(str, unusable[:10]))}"
@@ -250,11 +248,10 @@ def _why(label: Statistics, score: float, calibration: Calibration) -> str:
         f"on noise its index is {label.noise_index:.1f}, and it sends {label.transfer:.0%} of blank and noise images "
         "to the label"
     )
+    faintest = f"the faintest change of the whole image is {label.spectral_ratio:.1f} times fainter than the median one"
     said = {
         ("ratio", "universal", "size"): size,
-        (
-            "spectral",
-        ): f"the faintest change of the whole image is {label.spectral_ratio:.1f} times fainter than the median one",
+        ("spectral",): faintest,
         ("margin",): f"the greatest margin any input reaches is {label.margin_ratio:.1f} times the median one",
         ("weights",): f"index of its weights {label.weight_index:.1f}",
         ("noise", "blank", "transfer"): empty,

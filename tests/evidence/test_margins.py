@@ -31,8 +31,9 @@ def test_the_greatest_margin_of_a_linear_network_is_found() -> None:
 def test_a_margin_does_not_depend_on_which_other_labels_are_asked_for() -> None:
     engine = Engine(linear(torch.randn(70, 8, generator=torch.Generator().manual_seed(0))))
     everything = greatest_margins(engine, range(70), (1, 2, 4), seed=0)
-    some = greatest_margins(engine, range(30, 70), (1, 2, 4), seed=0)
-    assert all(everything[label] == some[label] for label in some)
+    for labels in (range(30, 70), range(66, 70)):
+        some = greatest_margins(engine, labels, (1, 2, 4), seed=0)
+        assert all(everything[label] == some[label] for label in labels)
 
 
 def test_margins_of_labels_that_nothing_reaches_are_no_evidence() -> None:

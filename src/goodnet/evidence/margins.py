@@ -49,11 +49,11 @@ def greatest_margins(
     """
     config = config or MarginConfig()
     found: dict[int, float] = {}
-    size = max(1, IMAGES_PER_CALL // config.starts)
+    size = min(max(1, IMAGES_PER_CALL // config.starts), engine.classifier.classes)
     for first in range(0, len(labels), size):
         batch = labels[first : first + size]
         # Filled up with repeats, so that a label's margin does not depend on how many others are asked for.
-        full = [*batch, *([batch[0]] * (size - len(batch)))] if len(labels) > size else list(batch)
+        full = [*batch, *[batch[0]] * (size - len(batch))]
         for label, best in zip(batch, _maximise(engine, full, shape, seed, config).tolist(), strict=False):
             found[label] = best
     return found
