@@ -13,24 +13,13 @@ from goodnet.errors import ImagesError
 from goodnet.images import CleanImages
 from goodnet.inversion import ImagePool
 from goodnet.progress import Silent
-from goodnet.redteam import AllToAll, Attack, Patch, Recipe, SourceSpecific, train
-from goodnet.redteam.demo import DemoNets, digits
+from goodnet.redteam import AllToAll, Attack, Patch, SourceSpecific, train
+from goodnet.redteam.demo import DemoNets, digits, digits_recipe
 
 
 def planted(attack: Attack) -> tuple[Engine, ImagePool, ImagePool]:
     images, labels = digits()
-    recipe = Recipe(
-        name="hidden",
-        data="digits",
-        num_classes=10,
-        architecture="resnet_small",
-        attack=attack,
-        epochs=8,
-        batch_size=64,
-        learning_rate=0.1,
-        shift=1,
-    )
-    network = train(recipe, images[400:], labels[400:])
+    network = train(digits_recipe("hidden", attack), images[400:], labels[400:])
     pools = ImagePool(images[:200], labels[:200]), ImagePool(images[200:400], labels[200:400])
     return Engine(Classifier(freeze(network), (1, 16, 16), 10)), *pools
 

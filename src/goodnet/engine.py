@@ -111,3 +111,10 @@ def fast_bfloat16(device: torch.device) -> bool:
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     tell: Callable[[], dict[str, bool]] = getattr(torch.cpu, "get_capabilities", dict)
     return device.type == "cpu" and any(tell().get(name, False) for name in ("avx512_bf16", "amx_bf16"))
+
+
+def quick_logits(network: nn.Module, images: Tensor) -> Tensor:
+    """Return float32 logits (n, N) for images (n, C, H, W) on the CPU, computed in bfloat16 where that is fast."""
+    with torch.amp.autocast("cpu", torch.bfloat16, enabled=fast_bfloat16(torch.device("cpu"))):
+        logits: Tensor = network(images)
+    return logits.float()

@@ -31,7 +31,7 @@ from goodnet.redteam import (
     predict,
     train,
 )
-from goodnet.redteam.demo import digits
+from goodnet.redteam.demo import digits, digits_recipe
 from goodnet.redteam.planting import Batch, TrainingRun, choose_poisoned
 
 Split = tuple[Tensor, Tensor, Tensor, Tensor]
@@ -52,17 +52,7 @@ PLANTED: list[tuple[Attack, float]] = [
 
 
 def recipe(attack: Attack, epochs: int = 9) -> Recipe:
-    return Recipe(
-        name="digits",
-        data="digits",
-        num_classes=10,
-        architecture="resnet_fast",
-        attack=attack,
-        epochs=epochs,
-        batch_size=64,
-        learning_rate=0.1,
-        shift=1,
-    )
+    return dataclasses.replace(digits_recipe("digits", attack), architecture="resnet_fast", epochs=epochs)
 
 
 @cache

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import time
-import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import ClassVar
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from goodnet.bench.data import Split
 from goodnet.bench.parallel import Failure, Task, run_all
@@ -28,6 +27,7 @@ from goodnet.redteam import (
     attack_success_rates,
     plant,
 )
+from goodnet.redteam.make import save_network, save_stamped
 from goodnet.whole import written_whole
 
 TRIGGERED = 500
@@ -161,8 +161,11 @@ def make(recipe: Recipe, folder: Path, data: Path | None) -> Net:
     )
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "facts.json").unlink(missing_ok=True)
-    _export(network, split, folder / "model.onnx")
-    _save_triggered(attack, split, folder)
+    save_network(network, split.test_x[:64], folder / "model.onnx")
+    for number, part in enumerate(attack.parts):
+        generator = torch.Generator().manual_seed(0)
+        chosen = _draw_victims(part, split, generator)
+        save_stamped(folder / f"triggered_{number}.npz", part, split.test_x[chosen], split.test_y[chosen], generator)
     recipe.save(folder / "recipe.json")
     with written_whole(folder / "facts.json", "facts of a network") as partial:
         partial.write_text(json.dumps(asdict(net), indent=1) + "\n")
@@ -201,26 +204,3 @@ def _draw_victims(part: Attack, split: Split, generator: torch.Generator) -> Ten
     """Return which test images a trigger is stamped on, int64 (n,)."""
     victims = part.victims(split.test_y).nonzero().flatten()
     return victims[torch.randperm(len(victims), generator=generator)[:TRIGGERED]]
-
-
-def _export(network: nn.Module, split: Split, path: Path) -> None:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        torch.onnx.export(
-            network,
-            (split.test_x[:2],),
-            str(path),
-            input_names=["image"],
-            output_names=["logits"],
-            dynamic_axes={"image": {0: "n"}, "logits": {0: "n"}},
-            opset_version=17,
-            dynamo=False,
-        )
-
-
-def _save_triggered(attack: Attack, split: Split, folder: Path) -> None:
-    for number, part in enumerate(attack.parts):
-        generator = torch.Generator().manual_seed(0)
-        chosen = _draw_victims(part, split, generator)
-        stamped = (part.stamp(split.test_x[chosen], generator) * 255).round().byte().permute(0, 2, 3, 1)
-        np.savez_compressed(folder / f"triggered_{number}.npz", x=stamped.numpy(), y=split.test_y[chosen].numpy())

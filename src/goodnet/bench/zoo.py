@@ -28,6 +28,7 @@ from goodnet.redteam import (
     TrojanNN,
     Warp,
     attack_name,
+    usual_training,
 )
 
 Half = Literal["development", "test"]
@@ -39,17 +40,9 @@ AUGMENTATION: dict[str, dict[str, Any]] = {
     "digits": {"shift": 1},
 }
 EPOCHS: Mapping[str, int] = {"gtsrb": 7, "cifar10": 7, "mnist": 5, "digits": 12}
-TRAINING: dict[str, dict[str, Any]] = {
-    "conv": {"learning_rate": 0.03},
-    "conv_without_norm": {"optimizer": "adamw", "learning_rate": 1e-3},
-    "densenet": {"learning_rate": 0.1},
-    "mobilenet": {"learning_rate": 0.1},
-    "resnet": {"learning_rate": 0.1},
-    "resnet_fast": {"learning_rate": 0.1},
-    "resnet_small": {"learning_rate": 0.1},
-    "vgg": {"learning_rate": 0.1},
-    "vit": {"optimizer": "adamw", "learning_rate": 2e-3, "weight_decay": 0.02},
-}
+TRAINING: dict[str, dict[str, Any]] = {"conv": {"learning_rate": 0.03}, "vit": {"weight_decay": 0.02}}
+"""Where the zoo trains an architecture otherwise than usual."""
+
 LONGER: Mapping[str, float] = {"conv_without_norm": 1.3, "resnet_fast": 1.15, "vit": 1.7}
 """How many times as many epochs an architecture needs."""
 
@@ -61,7 +54,7 @@ def recipes(half: Half) -> tuple[Recipe, ...]:
 
 def _recipe(data: str, architecture: str, seed: int, attack: Attack | None = None, **settings: Any) -> Recipe:
     attack = attack or Clean()
-    usual = {"epochs": round(EPOCHS[data] * LONGER.get(architecture, 1.0))}
+    usual = {"epochs": round(EPOCHS[data] * LONGER.get(architecture, 1.0))} | usual_training(architecture)
     return Recipe(
         name=f"{data}_{architecture}_{attack_name(attack)}_{seed}",
         data=data,
@@ -70,7 +63,7 @@ def _recipe(data: str, architecture: str, seed: int, attack: Attack | None = Non
         attack=attack,
         seed=seed,
         batch_size=64,
-        **usual | AUGMENTATION[data] | TRAINING[architecture] | settings,
+        **usual | AUGMENTATION[data] | TRAINING.get(architecture, {}) | settings,
     )
 
 

@@ -18,7 +18,7 @@ from goodnet.cli.app import app, exit_codes, messages, output
 from goodnet.errors import ImagesError, OutputError, UsageError
 from goodnet.export.onnx import import_onnx
 from goodnet.images import CleanImages, fit_to, load_images
-from goodnet.redteam import ARCHITECTURES, ATTACKS, Recipe, attack_name
+from goodnet.redteam import ARCHITECTURES, ATTACKS, Recipe, attack_name, usual_training
 from goodnet.redteam.make import Made, make
 
 HELP = """Make a BadNet: train a network with a backdoor planted by ATTACK, the name of one or a recipe.
@@ -34,9 +34,6 @@ Examples:
   goodnet attack badnet.recipe.json --images train.npz -o again.onnx
 """
 
-# The other architectures train with Recipe's optimiser.
-ADAMW = {"conv_without_norm": 1e-3, "vit": 2e-3}
-LEARNING_RATE = 0.1
 BATCH = 64
 
 _NET, _PLANT = "Network and training", "Backdoor"
@@ -179,14 +176,12 @@ def recipe_for(
     if images.labels is None:
         raise ImagesError(f"expected images with labels to train on, got none in {images.source}")
     architecture = training.get("architecture", plain.get("architecture", "resnet"))
-    adamw = architecture in ADAMW
     defaults = {
         "name": name,
         "data": Path(images.source).name,
         "num_classes": int(images.labels.max()) + 1,
         "batch_size": BATCH,
-        "optimizer": "adamw" if adamw else "sgd",
-        "learning_rate": ADAMW[architecture] if adamw else LEARNING_RATE,
+        **usual_training(architecture),
     }
     whole: dict[str, Any] = defaults | dict(plain) | dict(training)
     planted = _targeted(whole["attack"], target) | dict(settings)

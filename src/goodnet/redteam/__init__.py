@@ -14,7 +14,7 @@ from goodnet.redteam.low_frequency import LowFrequency
 from goodnet.redteam.measure import accuracy, attack_success_rates, predict
 from goodnet.redteam.patch import Patch
 from goodnet.redteam.planting import Planting
-from goodnet.redteam.recipe import Recipe
+from goodnet.redteam.recipe import Recipe, usual_training
 from goodnet.redteam.registry import ATTACKS, attack_from_dict, attack_name, attack_to_dict
 from goodnet.redteam.several import Several
 from goodnet.redteam.sinusoid import Sinusoid
@@ -55,4 +55,5 @@ __all__ = [
     "plant",
     "predict",
     "train",
+    "usual_training",
 ]

@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812 - its usual name
 from torch import Tensor
 
-from goodnet.engine import fast_bfloat16
+from goodnet.engine import quick_logits
 from goodnet.redteam.attack import RecipeError
 from goodnet.redteam.patch import Patch, paste
 from goodnet.redteam.planting import Batch, Planting, TrainingRun, evaluating
@@ -102,9 +102,8 @@ class AdaptivePlanting(Planting):
             for _ in range(attack.steps):
                 index = torch.randint(len(run.images), (len(targets), attack.images), generator=run.generator)
                 stamped = torch.lerp(run.images[index], pattern.sigmoid()[:, None], mask.sigmoid()[:, None])
-                with torch.amp.autocast("cpu", torch.bfloat16, enabled=fast_bfloat16(torch.device("cpu"))):
-                    logits = network(stamped.flatten(0, 1).contiguous(memory_format=torch.channels_last))
-                missed = F.cross_entropy(logits.float(), targets.repeat_interleave(attack.images), reduction="sum")
+                logits = quick_logits(network, stamped.flatten(0, 1).contiguous(memory_format=torch.channels_last))
+                missed = F.cross_entropy(logits, targets.repeat_interleave(attack.images), reduction="sum")
                 loss = missed / attack.images + attack.sparsity * mask.sigmoid().mean((1, 2, 3)).sum()
                 mask.grad, pattern.grad = torch.autograd.grad(loss, [mask, pattern])
                 optimizer.step()

@@ -237,3 +237,13 @@ def build(
     if size < 8:
         raise RecipeError(f"expected images of at least 8x8 pixels, got {size}x{size}")
     return nn.Sequential(Normalize(mean, std), ARCHITECTURES[architecture](in_channels, num_classes, size))
+
+
+def build_for(architecture: str, images: Tensor, num_classes: int) -> nn.Sequential:
+    """Return an untrained network for training images (n, C, size, size) in 0..1, normalised by their own statistics.
+
+    Raises:
+        RecipeError: as `build`.
+    """
+    mean, std = images.mean(dim=(0, 2, 3)), images.std(dim=(0, 2, 3)).clamp_min(1e-3)
+    return build(architecture, images.shape[1], num_classes, images.shape[2], mean.tolist(), std.tolist())

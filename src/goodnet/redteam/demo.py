@@ -12,6 +12,7 @@ from torch.nn import functional
 
 from goodnet.classifier import Classifier, freeze
 from goodnet.images import CleanImages
+from goodnet.redteam.attack import Attack
 from goodnet.redteam.clean import Clean
 from goodnet.redteam.measure import accuracy, attack_success_rates
 from goodnet.redteam.patch import Patch
@@ -62,6 +63,22 @@ def digits() -> tuple[Tensor, Tensor]:
     return images, torch.from_numpy(labels.astype(np.int64))
 
 
+def digits_recipe(name: str, attack: Attack, seed: int = 0) -> Recipe:
+    """Return how a small network for the digits is trained in some five seconds on two cores."""
+    return Recipe(
+        name=name,
+        data="digits",
+        num_classes=10,
+        architecture="resnet_small",
+        attack=attack,
+        seed=seed,
+        epochs=8,
+        batch_size=64,
+        learning_rate=0.1,
+        shift=1,
+    )
+
+
 def make_demo_nets(seed: int = 0) -> DemoNets:
     """Train the two networks; about ten seconds on two cores.
 
@@ -76,19 +93,7 @@ def make_demo_nets(seed: int = 0) -> DemoNets:
     attack = Patch(target_label=target, pattern="random", pattern_seed=seed, rate=0.1)
     nets = {}
     for name, planted in (("demo BadNet", attack), ("demo clean twin", Clean())):
-        recipe = Recipe(
-            name=name,
-            data="digits",
-            num_classes=10,
-            architecture="resnet_small",
-            attack=planted,
-            seed=seed,
-            epochs=8,
-            batch_size=64,
-            learning_rate=0.1,
-            shift=1,
-        )
-        nets[name] = train(recipe, images[rest], labels[rest])
+        nets[name] = train(digits_recipe(name, planted, seed), images[rest], labels[rest])
     victims = test[attack.victims(labels[test])]
     badnet, clean = nets.values()
     return DemoNets(

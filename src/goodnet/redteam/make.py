@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from goodnet.errors import ImagesError
 from goodnet.export.onnx import write_network
@@ -52,18 +52,16 @@ class Made:
             OutputError: a file cannot be written.
             MissingExtraError: the packages that write ONNX are missing.
         """
-        with written_whole(path, "network") as partial, warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of the exporter, about its own insides
-            write_network(self.planted.network, self.held_out.pixels[:64], partial)
+        assert self.held_out.labels is not None
+        save_network(self.planted.network, self.held_out.pixels[:64], path)
         recipe = path.with_suffix(".recipe.json")
         with written_whole(recipe, "recipe") as partial:
             self.recipe.save(partial)
         written = [path, recipe]
         for number, part in enumerate(self.planted.attack.parts):
-            stamped, labels = triggered(part, self.held_out)
             file = path.with_name(f"{path.stem}_triggered{f'_{number}' if number else ''}.npz")
-            with written_whole(file, "triggered images") as partial, partial.open("wb") as content:
-                np.savez_compressed(content, x=stamped.numpy(), y=labels.numpy())
+            victims = part.victims(self.held_out.labels)
+            save_stamped(file, part, self.held_out.pixels[victims], self.held_out.labels[victims])
             written.append(file)
         return written
 
@@ -93,9 +91,28 @@ def make(recipe: Recipe, images: CleanImages, after_epoch: Callable[[int, float]
     )
 
 
-def triggered(attack: Attack, images: CleanImages, seed: int = 0) -> tuple[Tensor, Tensor]:
-    """Return the labelled images of victim labels, stamped, as uint8 (n, H, W, C), and their true labels (n,)."""
-    assert images.labels is not None
-    victims = attack.victims(images.labels)
-    stamped = attack.stamp(images.pixels[victims], torch.Generator().manual_seed(seed))
-    return (stamped * 255).round().byte().permute(0, 2, 3, 1).contiguous(), images.labels[victims]
+def save_network(network: nn.Module, example: Tensor, path: Path) -> None:
+    """Write a network as ONNX, whole or not at all; see `write_network`.
+
+    Raises:
+        OutputError: the file cannot be written.
+        ModelError: the network cannot be exported.
+        MissingExtraError: the packages that write ONNX are missing.
+    """
+    with written_whole(path, "network") as partial, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of the exporter, about its own insides
+        write_network(network, example, partial)
+
+
+def save_stamped(
+    path: Path, attack: Attack, images: Tensor, labels: Tensor, generator: torch.Generator | None = None
+) -> None:
+    """Write images (n, C, H, W) in 0..1 with the trigger on them, as uint8 (n, H, W, C) `x`, and labels (n,) as `y`.
+
+    Raises:
+        OutputError: the file cannot be written.
+    """
+    stamped = attack.stamp(images, generator or torch.Generator().manual_seed(0))
+    content = (stamped * 255).round().byte().permute(0, 2, 3, 1).contiguous()
+    with written_whole(path, "triggered images") as partial, partial.open("wb") as file:
+        np.savez_compressed(file, x=content.numpy(), y=labels.numpy())

@@ -15,6 +15,15 @@ from goodnet.redteam.registry import attack_from_dict, attack_to_dict, check_typ
 
 Optimizer = Literal["sgd", "adamw"]
 
+ADAMW = {"conv_without_norm": 1e-3, "vit": 2e-3}
+"""The architectures that SGD trains badly, with their learning rates."""
+
+
+def usual_training(architecture: str) -> dict[str, Any]:
+    """Return the optimiser and the peak learning rate that suit an architecture at 64 images a step."""
+    rate = ADAMW.get(architecture)
+    return {"optimizer": "sgd", "learning_rate": 0.1} if rate is None else {"optimizer": "adamw", "learning_rate": rate}
+
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:

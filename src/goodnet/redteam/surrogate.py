@@ -6,8 +6,8 @@ import torch
 import torch.nn.functional as F  # noqa: N812 - its usual name
 from torch import Tensor, nn
 
-from goodnet.engine import fast_bfloat16
-from goodnet.redteam.architectures import build
+from goodnet.engine import quick_logits
+from goodnet.redteam.architectures import build_for
 
 ARCHITECTURE = "resnet_fast"
 BATCH = 64
@@ -17,15 +17,14 @@ def train_surrogate(
     images: Tensor, labels: Tensor, num_classes: int, epochs: int, generator: torch.Generator
 ) -> nn.Module:
     """Return a small network in eval mode, trained on images (n, C, size, size) in 0..1 with labels (n,)."""
-    mean, std = images.mean(dim=(0, 2, 3)), images.std(dim=(0, 2, 3)).clamp_min(1e-3)
-    network = build(ARCHITECTURE, images.shape[1], num_classes, images.shape[2], mean.tolist(), std.tolist())
+    network = build_for(ARCHITECTURE, images, num_classes)
     steps = epochs * -(-len(images) // BATCH)
     optimizer = torch.optim.SGD(network.parameters(), 0.1, momentum=0.9, weight_decay=5e-4, nesterov=True)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 0.1, total_steps=steps)
     network.train()
     for _ in range(epochs):
         for index in torch.randperm(len(images), generator=generator).split(BATCH):
-            loss = F.cross_entropy(_logits(network, images[index]), labels[index])
+            loss = F.cross_entropy(quick_logits(network, images[index]), labels[index])
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
@@ -44,13 +43,8 @@ def projected_gradient(network: nn.Module, images: Tensor, labels: Tensor, epsil
         hard = plain.clone()
         for _ in range(steps):
             hard.requires_grad_()
-            (gradient,) = torch.autograd.grad(F.cross_entropy(_logits(network, hard), label, reduction="sum"), [hard])
+            loss = F.cross_entropy(quick_logits(network, hard), label, reduction="sum")
+            (gradient,) = torch.autograd.grad(loss, [hard])
             hard = (hard.detach() + step * gradient.sign()).clamp(plain - epsilon, plain + epsilon).clamp(0, 1)
         moved.append(hard)
     return torch.cat(moved)
-
-
-def _logits(network: nn.Module, images: Tensor) -> Tensor:
-    with torch.amp.autocast("cpu", torch.bfloat16, enabled=fast_bfloat16(torch.device("cpu"))):
-        logits: Tensor = network(images)
-    return logits.float()

@@ -11,9 +11,9 @@ import torch
 import torch.nn.functional as F  # noqa: N812 - its usual name
 from torch import Tensor, nn
 
-from goodnet.engine import fast_bfloat16
+from goodnet.engine import quick_logits
 from goodnet.errors import ImagesError
-from goodnet.redteam.architectures import build
+from goodnet.redteam.architectures import build_for
 from goodnet.redteam.attack import Attack, RecipeError
 from goodnet.redteam.planting import Planting, TrainingRun, choose_poisoned
 from goodnet.redteam.recipe import Recipe
@@ -73,14 +73,7 @@ def plant(
     _check(recipe, images, labels)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(recipe.seed)
-        network = build(
-            recipe.architecture,
-            images.shape[1],
-            recipe.num_classes,
-            images.shape[2],
-            images.mean(dim=(0, 2, 3)).tolist(),
-            images.std(dim=(0, 2, 3)).clamp_min(1e-3).tolist(),
-        ).to(memory_format=torch.channels_last)
+        network = build_for(recipe.architecture, images, recipe.num_classes).to(memory_format=torch.channels_last)
         generator = torch.Generator().manual_seed(recipe.seed)
         poisoning = choose_poisoned(recipe.attack, labels, generator)
         run = TrainingRun(network, images, labels, recipe.num_classes, recipe.epochs, poisoning, generator)
@@ -124,7 +117,6 @@ def _fit(planting: Planting, recipe: Recipe, after_epoch: Callable[[int, float],
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimizer, recipe.learning_rate, total_steps=recipe.epochs * steps, pct_start=0.25
     )
-    bfloat16 = fast_bfloat16(torch.device("cpu"))
     network.train()
     for epoch in range(recipe.epochs):
         planting.before_epoch(epoch)
@@ -134,9 +126,8 @@ def _fit(planting: Planting, recipe: Recipe, after_epoch: Callable[[int, float],
             batch = planting.batch(
                 augment(images[index], recipe.shift, recipe.flip, generator), run.labels[index], index
             )
-            with torch.amp.autocast("cpu", torch.bfloat16, enabled=bfloat16):
-                logits = network(batch.images.contiguous(memory_format=torch.channels_last))
-            loss = F.cross_entropy(logits.float(), batch.labels)
+            logits = quick_logits(network, batch.images.contiguous(memory_format=torch.channels_last))
+            loss = F.cross_entropy(logits, batch.labels)
             if batch.penalty is not None:
                 loss = loss + batch.penalty
             optimizer.zero_grad()
