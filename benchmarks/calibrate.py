@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -24,6 +23,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize
+from scipy.special import expit
 from sklearn.metrics import roc_auc_score
 
 from goodnet.evidence.statistics import Statistics, luck
@@ -34,11 +34,11 @@ Matrix = NDArray[np.float64]
 OF_CLASSES = ("all_to_all", "source_specific")
 """Attacks under which no label stands out, so that the models of labels are not fitted to them."""
 
-ACCUSED, CLEARED = 0.5, 0.3
+ACCUSED, CLEARED = 0.5, 0.4
 """Probabilities from which on, and up to which, a network is accused and cleared: in doubt, neither."""
 
-STRENGTH = 0.3
-"""Of the penalty on the squares of the weights."""
+STRENGTH: Mapping[str, float] = {"label": 1.0, "blind": 1.0, "mapping": 0.3, "pair": 0.3}
+"""Of the penalty on the squares of a model's weights; less where few networks are infected."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -129,22 +129,32 @@ def tables(cases: Sequence[Case], model: str) -> list[tuple[Matrix, bool]]:
     return [(table, planted) for table, planted in found if table is not None]
 
 
-def fit(cases: Sequence[Case], model: str) -> Logistic:
-    """Return the logistic model of the most suspicious candidate of each network, with no negative weight."""
+def fit(cases: Sequence[Case], model: str, near: Logistic | None = None) -> Logistic:
+    """Return the logistic model of the most suspicious candidate of each network, with no negative weight.
+
+    The loss has several minima: the least of those found from several starts counts, or the one beside a model that is
+    near.
+    """
     data = tables(cases, model)
 
-    def loss(theta: Matrix) -> float:
-        total = STRENGTH * float((theta[1:] ** 2).sum()) / 2
+    def loss(theta: Matrix) -> tuple[float, Matrix]:
+        penalty = STRENGTH[model]
+        total, slope = penalty * float((theta[1:] ** 2).sum()) / 2, np.array([0.0, *penalty * theta[1:]])
         for matrix, planted in data:
-            logit = float((theta[0] + matrix @ theta[1:]).max())
-            total += math.log1p(math.exp(min(-logit if planted else logit, 500.0)))
-        return total
+            logits = theta[0] + matrix @ theta[1:]
+            most, sign = int(logits.argmax()), 1.0 if planted else -1.0
+            total += float(np.logaddexp(0.0, -sign * logits[most]))
+            slope -= sign * expit(-sign * logits[most]) * np.array([1.0, *matrix[most]])
+        return total, slope
 
     count = len(NAMES[model])
-    bounds = [(None, None)] + [(0, None)] * count
     starts = [np.array([-2.0, *[0.5] * count])]
     starts += [np.array([-3.0, *(2.0 * (column == k) for column in range(count))]) for k in range(count)]
-    theta = min((minimize(loss, start, bounds=bounds, method="L-BFGS-B") for start in starts), key=lambda r: r.fun).x
+    if near is not None:
+        starts = [np.array([near.intercept, *near.weights.values()])]
+    bounds = [(None, None)] + [(0, None)] * count
+    found = [minimize(loss, start, jac=True, bounds=bounds, method="L-BFGS-B") for start in starts]
+    theta = min(found, key=lambda each: each.fun).x
     weights = {name: round(float(weight), 4) for name, weight in zip(NAMES[model], theta[1:], strict=True)}
     return Logistic(round(float(theta[0]), 4), weights)
 
@@ -167,11 +177,26 @@ def judge(case: Case, models: Mapping[str, Logistic]) -> tuple[float, str, int |
 
 def left_out(cases: Sequence[Case]) -> list[tuple[Case, float, str, int | None]]:
     """Return the verdict on each network by models that were fitted to all others."""
+    near = {model: fit(cases, model) for model in ("label", "mapping", "pair")}
     judged = []
     for case in cases:
         others = [other for other in cases if other.name != case.name]
-        judged.append((case, *judge(case, {model: fit(others, model) for model in ("label", "mapping", "pair")})))
+        judged.append((case, *judge(case, {model: fit(others, model, each) for model, each in near.items()})))
     return judged
+
+
+def _summary(judged: Sequence[tuple[Case, float, str, int | None]], count: int) -> str:
+    """Return how the verdicts do on the scans with so many images."""
+    infected = [score for case, score, *_ in judged if case.images == count and case.infected]
+    clean = [score for case, score, *_ in judged if case.images == count and not case.infected]
+    if not infected or not clean:
+        return f"{count} images: too few networks"
+    auc = roc_auc_score([True] * len(infected) + [False] * len(clean), infected + clean)
+    found, accused = sum(score >= ACCUSED for score in infected), sum(score >= ACCUSED for score in clean)
+    return (
+        f"{count} images: AUC {auc:.3f}, {found} of {len(infected)} infected found, {accused} of {len(clean)} clean "
+        "ones accused"
+    )
 
 
 def main() -> None:
@@ -192,17 +217,13 @@ def main() -> None:
             f"{case.name:42} {case.images:4} images, targets {case.targets[:3]!s:12} {score:.3f} by {model} {label} "
             f"{np.round(top, 1)}"
         )
-    auc = roc_auc_score([case.infected for case, *_ in judged], [score for _, score, *_ in judged])
-    accused = sum(score >= ACCUSED and not case.infected for case, score, *_ in judged)
-    missed = sum(score < ACCUSED and case.infected for case, score, *_ in judged)
-    print(f"left out: AUC {auc:.3f}; of {len(cases)} scans {accused} clean ones accused, {missed} infected missed")
+    summary = "; ".join(_summary(judged, count) for count in options.counts)
+    print(f"each network left out in turn: {summary}")
     calibration = Calibration(
         **{model: fit(cases, model) for model in NAMES},
         backdoored=ACCUSED,
         clean=CLEARED,
-        source=f"benchmarks/calibrate.py on {len(cases)} scans of {len({case.name for case in cases})} development "
-        f"networks, {len({case.name for case in cases if case.infected})} of them infected; leave-one-network-out AUC "
-        f"{auc:.3f}",
+        source=f"benchmarks/calibrate.py on the development zoo; each network left out in turn: {summary}",
     )
     text = json.dumps(asdict(calibration), indent=2) + "\n"
     print(text)

@@ -2,11 +2,13 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 
 from goodnet.all_to_all import ClassMapping
 from goodnet.evidence.statistics import Statistics, luck, without_images
+from goodnet.evidence.weights import RowSums
 from goodnet.source_specific import Pair
 from goodnet.triggers import Trigger
 from goodnet.verdict import decide, decide_blind, shipped_calibration
@@ -81,13 +83,16 @@ def test_what_carries_the_verdict_is_said_first() -> None:
     assert reason.split(": ", 2)[-1].startswith("the greatest margin")
 
 
-def test_without_images_a_margin_out_of_the_ordinary_is_a_backdoor() -> None:
+def test_without_images_margin_and_weights_out_of_the_ordinary_are_a_backdoor() -> None:
     usual = {number: 1.0 + 0.01 * number for number in range(40)}
-    assert decide_blind(without_images(usual, None), shipped_calibration()).verdict != "backdoored"
-    assert decide_blind(without_images(usual | {7: 15.0}, None), shipped_calibration()).flagged == (7,)
+    even = np.linspace(-1.0, 1.0, 40)
+    one = even + 8.0 * (np.arange(40) == 7)
+    assert decide_blind(without_images(usual, RowSums(even, even)), shipped_calibration()).verdict == "clean"
+    both = decide_blind(without_images(usual | {7: 15.0}, RowSums(one, one)), shipped_calibration())
+    assert both.flagged == (7,)
 
 
 def test_a_feature_can_be_left_out() -> None:
-    heavy = replace(label(41, 0.0, 1.0), weight_index=20.0)
+    heavy = replace(label(41, 0.0, 1.0), weight_index=20.0, positive_index=20.0)
     assert decide([*USUAL, heavy], [], shipped_calibration()).flagged == (41,)
-    assert decide([*USUAL, heavy], [], shipped_calibration().without("weights")).flagged == ()
+    assert decide([*USUAL, heavy], [], shipped_calibration().without("weights", "positive")).flagged == ()

@@ -50,6 +50,7 @@ def scan_blind(
             label=each.label,
             margin_ratio=each.margin_ratio,
             weight_index=each.weight_index,
+            positive_index=each.positive_index,
             score=decision.scores[each.label],
             flagged=each.label in decision.flagged,
             family="none",

@@ -206,6 +206,7 @@ def _labels(
                 spectral_universal_ratio=about.spectral_universal_ratio,
                 margin_ratio=about.margin_ratio,
                 weight_index=about.weight_index,
+                positive_index=about.positive_index,
                 trigger_size=each.size if np.isfinite(each.size) else None,
                 asr=each.asr,
                 score=decision.scores.get(each.label, 0.0),

@@ -16,18 +16,16 @@ from goodnet.source_specific import Pair
 USUAL_SPREAD = 0.2
 """The deviation of the logarithm of sizes over the labels of most clean networks."""
 
-MOST = 8.0
-"""The most that a feature counts."""
+MOST = 12.0
+"""The most that a measure counts, in its usual spreads."""
 
-ATTRACTION = 1.5
+ATTRACTION = 3.0
 """The most that faint changes and margins count. Without any backdoor, whatever is added to the black ground of a digit
 makes it an 8, so these alone accuse nobody."""
 
-SURE = 0.8
-"""From this probability on a network is accused without images, where there is less to go by."""
-
-ONE_DRAW = 2.0
-"""An index below this says nothing about a label that something else has pointed to."""
+NATURAL = 4.0
+"""As many spreads the smallest trigger of a clean network may well be ahead, that is be 2.2 times smaller than the
+median one; from there on a smaller one counts in full."""
 
 Verdict = Literal["clean", "backdoored", "inconclusive"]
 
@@ -76,9 +74,9 @@ class Calibration:
     clean: float
     source: str
 
-    def without(self, feature: str) -> Calibration:
-        """Return the calibration that makes nothing of one of the features of labels."""
-        return replace(self, label=replace(self.label, weights={**self.label.weights, feature: 0.0}))
+    def without(self, *features: str) -> Calibration:
+        """Return the calibration that makes nothing of some of the features of labels."""
+        return replace(self, label=replace(self.label, weights={**self.label.weights, **dict.fromkeys(features, 0.0)}))
 
     @classmethod
     def from_dict(cls, plain: Mapping[str, Any]) -> Calibration:
@@ -96,29 +94,32 @@ def shipped_calibration() -> Calibration:
 def features(label: Statistics) -> dict[str, float]:
     """Return the features of a label that its probability is computed from.
 
-    Ratios count by their logarithms, in units of their usual spread, and like indices by how far they exceed what the
-    most extreme of as many labels reaches by chance. A label that sizes point to is one draw for its trigger's margins
-    on noise and blank images, so these count from two deviations on. All are bounded, so that one measure cannot carry
-    the verdict out of sight of the others.
+    Ratios count by their logarithms, in units of their usual spread, and like indices by how far they exceed half of
+    what the most extreme of as many labels reaches by chance: a backdoor that no single measure betrays raises several
+    of them a little for the same label. Sizes count by the lesser lead of the two at which they are compared, and once
+    more by what that exceeds the lead that clean networks often give a label. All are bounded, so that one measure
+    cannot carry the verdict out of sight of the others.
     """
+    chance = label.luck / 2
+    lead = _spreads(min(label.ratio, label.universal_ratio) if label.universal_ratio else label.ratio)
     return {
-        "ratio": _excess(_spreads(label.ratio), label.luck),
-        "universal": _excess(_spreads(label.universal_ratio), label.luck),
-        "size": _excess(label.size_index, label.luck),
-        "noise": _excess(label.noise_index, ONE_DRAW),
-        "blank": _excess(label.blank_index, ONE_DRAW),
-        "transfer": label.transfer,
-        "spectral": min(_excess(_spreads(label.spectral_ratio), label.luck), ATTRACTION),
-        "margin": min(_excess(_spreads(label.margin_ratio), label.luck), ATTRACTION),
-        "weights": _excess(label.weight_index, label.luck),
+        "ratio": _excess(lead, chance),
+        "far": _excess(lead, NATURAL),
+        "size": _excess(label.size_index, chance),
+        "noise": _excess(label.noise_index, chance),
+        "blank": _excess(label.blank_index, chance),
+        "spectral": _excess(_spreads(label.spectral_ratio), chance, ATTRACTION),
+        **blind_features(label),
     }
 
 
 def blind_features(label: Statistics) -> dict[str, float]:
-    """Return the features of a label of which nothing but its margin and its weights is known."""
+    """Return those of the features that need no images."""
+    chance = label.luck / 2
     return {
-        "margin": _excess(_spreads(label.margin_ratio), label.luck),
-        "weights": _excess(label.weight_index, label.luck),
+        "margin": _excess(_spreads(label.margin_ratio), chance, ATTRACTION),
+        "weights": _excess(label.weight_index, chance),
+        "positive": _excess(label.positive_index, chance),
     }
 
 
@@ -129,11 +130,11 @@ def mapping_features(rate: float) -> dict[str, float]:
 
 def pair_features(ratio: float, index: float, pairs: int) -> dict[str, float]:
     """Return the features of the pair of classes that stands out most of so many."""
-    return {"ratio": _spreads(ratio), "index": _excess(index, luck(pairs))}
+    return {"ratio": _spreads(ratio), "index": _excess(index, luck(pairs), MOST + luck(pairs))}
 
 
-def _excess(index: float, usual: float) -> float:
-    return max(0.0, min(MOST, index - usual))
+def _excess(index: float, chance: float, most: float = MOST) -> float:
+    return max(0.0, min(index, most) - chance)
 
 
 def _spreads(ratio: float) -> float:
@@ -222,11 +223,11 @@ def decide_blind(labels: Sequence[Statistics], calibration: Calibration) -> Deci
     scores = {each.label: calibration.blind.probability(blind_features(each)) for each in labels}
     ranked = sorted(labels, key=lambda each: (-scores[each.label], -each.margin_ratio, each.label))
     best = scores[ranked[0].label]
-    flagged = tuple(each.label for each in ranked if scores[each.label] >= SURE)
+    flagged = tuple(each.label for each in ranked if scores[each.label] >= calibration.backdoored)
     shown = ranked[: max(1, len(flagged))]
     reasons = tuple(
         f"label {each.label} (probability {scores[each.label]:.2f}): the greatest margin that any input was made to "
-        f"reach for it is {each.margin_ratio:.1f} times the median one; index of its weights {each.weight_index:.1f}"
+        f"reach for it is {each.margin_ratio:.1f} times the median one; {_why_weights(each)}"
         for each in shown
     )
     if flagged:
@@ -250,17 +251,21 @@ def _why(label: Statistics, score: float, calibration: Calibration) -> str:
     )
     faintest = f"the faintest change of the whole image is {label.spectral_ratio:.1f} times fainter than the median one"
     said = {
-        ("ratio", "universal", "size"): size,
+        ("ratio", "far", "size"): size,
         ("spectral",): faintest,
         ("margin",): f"the greatest margin any input reaches is {label.margin_ratio:.1f} times the median one",
-        ("weights",): f"index of its weights {label.weight_index:.1f}",
-        ("noise", "blank", "transfer"): empty,
+        ("weights", "positive"): _why_weights(label),
+        ("noise", "blank"): empty,
     }
     parts = calibration.label.parts(features(label))
     if not label.spectral_ratio:
         del said[("spectral",)]
     ranked = sorted(said, key=lambda names: -sum(parts.get(name, 0.0) for name in names))
     return f"label {label.label} (probability {score:.2f}): " + "; ".join(said[names] for names in ranked)
+
+
+def _why_weights(label: Statistics) -> str:
+    return f"index of its weights {label.weight_index:.1f}, of the positive ones {label.positive_index:.1f}"
 
 
 def _why_mapping(mapping: ClassMapping, probability: float) -> str:

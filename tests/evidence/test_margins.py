@@ -1,5 +1,6 @@
 """Margins and weights: what is known of a network without images."""
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -7,8 +8,8 @@ from torch import nn
 from goodnet.classifier import Classifier, freeze
 from goodnet.engine import Engine
 from goodnet.evidence.margins import greatest_margins
-from goodnet.evidence.statistics import margin_ratios, weight_indices, without_images
-from goodnet.evidence.weights import row_sums
+from goodnet.evidence.statistics import margin_ratios, without_images
+from goodnet.evidence.weights import row_sums, weight_indices
 
 
 def linear(weights: torch.Tensor) -> Classifier:
@@ -45,17 +46,26 @@ def test_rows_of_the_last_layer_are_summed_and_compared() -> None:
     weights = torch.randn(12, 8, generator=torch.Generator().manual_seed(0))
     weights[7] += 10
     sums = row_sums(linear(weights), torch.zeros(1, 1, 2, 4))
-    assert sums == pytest.approx(weights.sum(1).tolist(), rel=1e-5)
-    indices = weight_indices(sums)
-    assert max(range(12), key=indices.__getitem__) == 7
+    assert sums is not None
+    assert sums.every == pytest.approx(weights.sum(1).numpy(), rel=1e-5)
+    assert sums.positive == pytest.approx(weights.clamp_min(0).sum(1).numpy(), rel=1e-5)
+    indices = weight_indices(sums.every)
+    assert indices.argmax() == 7
     assert indices[7] > 5
-    assert weight_indices(None) == []
+
+
+def test_a_row_stands_out_only_by_both_measures() -> None:
+    close = np.array([0.0, 0.001, -0.001, 0.002, -0.002, 0.5, -0.5, 0.6, -0.6, 1.0])
+    assert weight_indices(close)[9] < 3  # a vanishing MAD
+    assert weight_indices(np.array([0.0, 0.1, -0.1, 0.2, -0.2, 0.1, 9.0, 9.5, 10.0, 9.2])).max() < 3  # four of ten
+    assert weight_indices(np.zeros(10)).tolist() == [0.0] * 10
+    assert weight_indices(np.array([0.0, 0.0, 9.0])).tolist() == [0.0] * 3
 
 
 def test_without_images_only_margins_and_weights_are_known() -> None:
     known = without_images({0: 1.0, 1: 1.0, 2: 1.0, 3: 4.0}, None)
     assert [each.margin_ratio for each in known] == [1, 1, 1, 4]
-    assert all(each.ratio == each.size_index == each.weight_index == 0 for each in known)
+    assert all(each.ratio == each.size_index == each.weight_index == each.positive_index == 0 for each in known)
 
 
 def test_colour_and_place_of_a_pixel_are_not_mixed_up_in_any_memory_layout() -> None:

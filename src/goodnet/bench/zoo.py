@@ -1,7 +1,7 @@
 """The zoo: recipes of networks, clean and infected, to develop the detector on and, kept apart, to test it on.
 
-The two halves share no attack seed. Backdoors in MNIST, and in the architectures VGG and DenseNet, are in the test zoo
-alone. Nothing in goodnet is fitted to the test zoo.
+The two halves share no seed. Backdoors in MNIST, and in the architectures VGG and DenseNet, are in the test zoo alone.
+Nothing in goodnet is fitted to the test zoo.
 """
 
 from __future__ import annotations
@@ -166,6 +166,42 @@ def _development() -> Iterator[Recipe]:
     yield _recipe("mnist", plain, 503, epochs=4)
     yield _recipe("mnist", "densenet", 504)
     yield _recipe("mnist", "resnet_fast", 505, epochs=3)
+    # More clean networks than infected ones of any kind: a false alarm is the first thing that most users would meet.
+    for seed, epochs, shift in ((201, 8, 1), (202, 8, 1), (203, 8, 1), (204, 6, 0), (205, 16, 1), (206, 8, 0)):
+        yield _recipe("digits", "resnet_small", seed, epochs=epochs, shift=shift)
+    for seed in range(261, 273):
+        yield _recipe("digits", "resnet_small", seed, epochs=8)
+    for seed, architecture in (
+        (207, "conv"),
+        (208, "conv"),
+        (209, plain),
+        (210, plain),
+        (211, "resnet_fast"),
+        (273, "conv"),
+        (274, "conv"),
+    ):
+        yield _recipe("digits", architecture, seed, epochs=10)
+    yield _recipe("digits", "mobilenet", 212, epochs=8)
+    yield _recipe("digits", "vgg", 213)
+    yield _recipe("mnist", "resnet_fast", 221)
+    yield _recipe("mnist", plain, 222, epochs=2, shift=0)
+    yield _recipe("mnist", "resnet_small", 223, epochs=2, shift=0)
+    yield _recipe("mnist", "vgg", 224, epochs=2)
+    yield _recipe("gtsrb", "resnet_fast", 231)
+    yield _recipe("gtsrb", "resnet_fast", 232, epochs=4)
+    yield _recipe("gtsrb", plain, 233)
+    yield _recipe("gtsrb", "vgg", 234, epochs=5)
+    yield _recipe("cifar10", "resnet_fast", 241)
+    yield _recipe("cifar10", "resnet_fast", 242, epochs=14)
+    yield _recipe("cifar10", plain, 243)
+    yield _recipe("cifar10", "vgg", 244, epochs=4)
+    yield _recipe("cifar10", plain, 251, Patch(target_label=6, pattern_seed=251))
+    yield _recipe("gtsrb", plain, 252, Patch(target_label=29, pattern_seed=252))
+    yield _recipe("cifar10", "resnet_fast", 253, Sinusoid(target_label=8))
+    yield _recipe("gtsrb", plain, 254, Sinusoid(target_label=3))
+    yield _recipe("cifar10", plain, 255, Blended(target_label=1, pattern_seed=255))
+    yield _recipe("gtsrb", "resnet_fast", 256, _from_one(13, 8, seed=256))
+    yield _recipe("cifar10", plain, 257, _from_one(3, 9, seed=257))
 
 
 def _test() -> Iterator[Recipe]:

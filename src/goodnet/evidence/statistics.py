@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from goodnet.evidence.outliers import outlier_index
+from goodnet.evidence.weights import RowSums, weight_indices
 from goodnet.search import Found
 
 SPREAD_OF_LOG_SIZE = 0.1
@@ -37,7 +38,8 @@ class Statistics:
         spectral_ratio: as `ratio`, for the faintest change of the whole image; 0 where it was not searched.
         spectral_universal_ratio: as `universal_ratio`, for the same.
         margin_ratio: the label's greatest margin over the median one; 0 where it was not searched.
-        weight_index: how far the sum of its weights in the classifying layer lies above the median.
+        weight_index: how far the sum of its weights in the classifying layer stands out.
+        positive_index: the same for the sum of its positive weights.
         luck: the index that the most extreme of as many labels reaches by chance, if indices are normal.
     """
 
@@ -54,6 +56,7 @@ class Statistics:
     spectral_universal_ratio: float = 0.0
     margin_ratio: float = 0.0
     weight_index: float = 0.0
+    positive_index: float = 0.0
 
 
 def luck(labels: int) -> float:
@@ -69,7 +72,7 @@ def statistics(
     found: Sequence[Found],
     spectral: Sequence[Found] = (),
     margins: Mapping[int, float] | None = None,
-    weights: Sequence[float] | None = None,
+    weights: RowSums | None = None,
 ) -> dict[int, Statistics]:
     """Return the statistics of each label that was searched fully, and of each that was only screened among its like.
 
@@ -80,7 +83,7 @@ def statistics(
         found: what the search for patches found for each label.
         spectral: what the search for faint changes found, for each label or for none.
         margins: the greatest margin of each label that it was searched for.
-        weights: the sum of each of the N labels' weights in the classifying layer.
+        weights: the sums of the labels' weights in the classifying layer, where there is one.
     """
     elsewhere = _elsewhere(spectral, margins or {}, weights)
     result: dict[int, Statistics] = {}
@@ -115,7 +118,7 @@ def statistics(
     return result
 
 
-def without_images(margins: Mapping[int, float], weights: Sequence[float] | None) -> list[Statistics]:
+def without_images(margins: Mapping[int, float], weights: RowSums | None) -> list[Statistics]:
     """Return the statistics of labels of which nothing but margins and weights is known."""
     known = _elsewhere((), margins, weights)
     return [Statistics(label, 0, 0, 0, 0, 0, 0, 0, luck(len(margins)), **known[label]) for label in margins]
@@ -132,16 +135,8 @@ def margin_ratios(margins: Mapping[int, float]) -> dict[int, float]:
     return {label: max(value, 0.0) / median for label, value in margins.items()}
 
 
-def weight_indices(weights: Sequence[float] | None) -> list[float]:
-    """Return how far each label's sum of weights lies above the median, in units of 1.4826 x MAD; [] for None."""
-    if weights is None or len(weights) < FEWEST_REFERENCES:
-        return []
-    sums = np.array(weights, dtype=np.float64)
-    return [float(each) for each in outlier_index(sums, sums)]
-
-
 def _elsewhere(
-    spectral: Sequence[Found], margins: Mapping[int, float], weights: Sequence[float] | None
+    spectral: Sequence[Found], margins: Mapping[int, float], weights: RowSums | None
 ) -> dict[int, dict[str, float]]:
     """Return what statistics other than those of patches say, by label and name."""
     sizes, universal = [each.size for each in spectral], [each.universal_size for each in spectral]
@@ -150,8 +145,10 @@ def _elsewhere(
         "spectral_ratio": dict(zip(labels, _ratios(sizes, sizes), strict=True)),
         "spectral_universal_ratio": dict(zip(labels, _ratios(universal, universal), strict=True)),
         "margin_ratio": margin_ratios(margins),
-        "weight_index": dict(enumerate(weight_indices(weights))),
     }
+    if weights is not None:
+        columns["weight_index"] = dict(enumerate(weight_indices(weights.every).tolist()))
+        columns["positive_index"] = dict(enumerate(weight_indices(weights.positive).tolist()))
     result: dict[int, dict[str, float]] = {}
     for name, column in columns.items():
         for label, value in column.items():

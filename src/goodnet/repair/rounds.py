@@ -129,7 +129,7 @@ def _scan_again(job: Job, current: Classifier, labels: Sequence[int], number: in
         labels=[*labels, *chosen],
         seed=job.seed + number,
         explicit=True,
-        calibration=shipped_calibration().without("weights"),
+        calibration=shipped_calibration().without("weights", "positive"),
         progress=job.progress,
     )
 

@@ -36,7 +36,8 @@ class LabelReport:
         spectral_universal_ratio: the same for nine tenths of the images.
         margin_ratio: the greatest margin that any input was made to reach for it, over the median one; 0 where it was
             not searched.
-        weight_index: how far the sum of its weights in the classifying layer lies above the median, in 1.4826 x MAD.
+        weight_index: how far the sum of its weights in the classifying layer stands out, in deviations.
+        positive_index: the same for the sum of its positive weights.
         trigger_size: L1 norm of the mask in pixels, at the strength where half of the images go to the label, so that
             sizes can be compared; None where there is none.
         asr: share of clean images of other classes that the trigger sends to the label, 0..1.
@@ -60,6 +61,7 @@ class LabelReport:
     spectral_universal_ratio: float = 0.0
     margin_ratio: float = 0.0
     weight_index: float = 0.0
+    positive_index: float = 0.0
     trigger_size: float | None = None
     asr: float = 0.0
     score: float = 0.0
