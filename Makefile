@@ -1,4 +1,5 @@
-# make demo: the main job on an embedded example. make test: all tests. Both set up their own virtual environment.
+# make demo: the main job on an embedded example. make test: all tests, as many at a time as there are processors, with
+# one thread each. Both set up their own virtual environment.
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
@@ -9,7 +10,7 @@ demo: $(VENV)/.demo
 	$(BIN)/goodnet demo
 
 test: $(VENV)/.test lint
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadscope $(PYTEST_ARGS)
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check .

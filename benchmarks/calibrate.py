@@ -34,7 +34,7 @@ Matrix = NDArray[np.float64]
 OF_CLASSES = ("all_to_all", "source_specific")
 """Attacks under which no label stands out, so that the models of labels are not fitted to them."""
 
-ACCUSED, CLEARED = 0.5, 0.4
+ACCUSED, CLEARED = 0.6, 0.4
 """Probabilities from which on, and up to which, a network is accused and cleared: in doubt, neither."""
 
 STRENGTH: Mapping[str, float] = {"label": 1.0, "blind": 1.0, "mapping": 0.3, "pair": 0.3}
@@ -55,6 +55,7 @@ class Case:
         blind: the same of what is known without images.
         mapping: features of the trigger that moves every class, (1, F); none where it was not searched.
         pair: features of the pair that stands out most, (1, F); none where pairs were not searched.
+        right_pair: whether that is the planted one.
     """
 
     name: str
@@ -66,6 +67,7 @@ class Case:
     blind: Matrix
     mapping: Matrix | None
     pair: Matrix | None
+    right_pair: bool
 
     @property
     def infected(self) -> bool:
@@ -100,6 +102,7 @@ def read(folder: Path, seed: int, count: int) -> Case | None:
         blind=np.array([list(blind_features(each).values()) for each in known]),
         mapping=mapping and _row(mapping_features(mapping["rate"])),
         pair=pair and _row(pair_features(pair["ratio"], pair["index"], pair["pairs"])),
+        right_pair=pair is not None and [pair["victim"], pair["target"]] == [facts["source"], *facts["targets"]],
     )
 
 
@@ -118,8 +121,7 @@ def tables(cases: Sequence[Case], model: str) -> list[tuple[Matrix, bool]]:
     if model == "mapping":
         found = [(case.mapping, case.kind == "all_to_all") for case in cases]
     elif model == "pair":
-        found = [(case.pair, case.kind == "source_specific") for case in cases if case.kind in ("clean", *OF_CLASSES)]
-        found = [(table, planted) for table, planted in found if table is not None]
+        found = [(case.pair, case.right_pair) for case in cases if case.kind in ("clean", *OF_CLASSES)]
     else:
         found = [
             (case.label if model == "label" else case.blind, case.infected)
