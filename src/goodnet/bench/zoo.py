@@ -195,6 +195,10 @@ def _development() -> Iterator[Recipe]:
     yield _recipe("cifar10", "resnet_fast", 242, epochs=14)
     yield _recipe("cifar10", plain, 243)
     yield _recipe("cifar10", "vgg", 244, epochs=4)
+    for seed, data, epochs in ((281, "mnist", 5), (282, "cifar10", 7), (283, "mnist", 3), (284, "cifar10", 5)):
+        yield _recipe(data, "vgg", seed, epochs=epochs)
+    for seed, data, epochs in ((285, "cifar10", 7), (286, "mnist", 4), (287, "gtsrb", 7)):
+        yield _recipe(data, "resnet_fast", seed, epochs=epochs, shift=1)
     yield _recipe("cifar10", plain, 251, Patch(target_label=6, pattern_seed=251))
     yield _recipe("gtsrb", plain, 252, Patch(target_label=29, pattern_seed=252))
     yield _recipe("cifar10", "resnet_fast", 253, Sinusoid(target_label=8))
