@@ -27,7 +27,7 @@ from scipy.special import expit
 from sklearn.metrics import roc_auc_score
 
 from goodnet.evidence.statistics import Statistics, luck
-from goodnet.verdict import Calibration, Logistic, blind_features, features, mapping_features, pair_features
+from goodnet.verdict import Calibration, Logistic, features, mapping_features, pair_features
 
 Matrix = NDArray[np.float64]
 
@@ -41,6 +41,10 @@ STRENGTH: Mapping[str, float] = {"label": 1.0, "blind": 1.0, "mapping": 0.3, "pa
 """Of the penalty on the squares of a model's weights; less where few networks are infected."""
 
 
+Judged = tuple["Case", float, str, int | None]
+"""A scan, the probability of a backdoor, the model that it comes from and the most suspicious label."""
+
+
 @dataclass(frozen=True, eq=False)
 class Case:
     """What one scan of one network found.
@@ -52,7 +56,6 @@ class Case:
         targets: the planted targets.
         labels: the labels that were searched.
         label: features of each (labels, F).
-        blind: the same of what is known without images.
         mapping: features of the trigger that moves every class, (1, F); none where it was not searched.
         pair: features of the pair that stands out most, (1, F); none where pairs were not searched.
         right_pair: whether that is the planted one.
@@ -64,7 +67,6 @@ class Case:
     targets: tuple[int, ...]
     labels: tuple[int, ...]
     label: Matrix
-    blind: Matrix
     mapping: Matrix | None
     pair: Matrix | None
     right_pair: bool
@@ -77,7 +79,7 @@ class Case:
 
 NAMES = {
     "label": tuple(features(Statistics(0, *[0.0] * 7, luck(2)))),
-    "blind": tuple(blind_features(Statistics(0, *[0.0] * 7, luck(2)))),
+    "blind": ("margin", "weights", "positive"),
     "mapping": tuple(mapping_features(0)),
     "pair": tuple(pair_features(1, 0, 2)),
 }
@@ -90,7 +92,7 @@ def read(folder: Path, seed: int, count: int) -> Case | None:
         return None
     facts, report = json.loads((folder / "facts.json").read_text()), json.loads(path.read_text())["report"]
     searched = [entry for entry in report["labels"] if entry["status"] in ("found", "unreached", "failed")]
-    known = [_statistics(entry, len(report["labels"])) for entry in searched]
+    rows = [list(features(_statistics(entry, len(report["labels"]))).values()) for entry in searched]
     mapping, pair = report["all_to_all"], report["pair"]
     return Case(
         name=facts["name"],
@@ -98,8 +100,7 @@ def read(folder: Path, seed: int, count: int) -> Case | None:
         kind=facts["kind"],
         targets=tuple(facts["targets"]),
         labels=tuple(entry["label"] for entry in searched),
-        label=np.array([list(features(each).values()) for each in known]),
-        blind=np.array([list(blind_features(each).values()) for each in known]),
+        label=np.array(rows),
         mapping=mapping and _row(mapping_features(mapping["rate"])),
         pair=pair and _row(pair_features(pair["ratio"], pair["index"], pair["pairs"])),
         right_pair=pair is not None and [pair["victim"], pair["target"]] == [facts["source"], *facts["targets"]],
@@ -123,11 +124,8 @@ def tables(cases: Sequence[Case], model: str) -> list[tuple[Matrix, bool]]:
     elif model == "pair":
         found = [(case.pair, case.right_pair) for case in cases if case.kind in ("clean", *OF_CLASSES)]
     else:
-        found = [
-            (case.label if model == "label" else case.blind, case.infected)
-            for case in cases
-            if case.kind not in OF_CLASSES
-        ]
+        columns = [NAMES["label"].index(name) for name in NAMES[model]]
+        found = [(case.label[:, columns], case.infected) for case in cases if case.kind not in OF_CLASSES]
     return [(table, planted) for table, planted in found if table is not None]
 
 
@@ -150,9 +148,10 @@ def fit(cases: Sequence[Case], model: str, near: Logistic | None = None) -> Logi
         return total, slope
 
     count = len(NAMES[model])
-    starts = [np.array([-2.0, *[0.5] * count])]
-    starts += [np.array([-3.0, *(2.0 * (column == k) for column in range(count))]) for k in range(count)]
-    if near is not None:
+    if near is None:
+        starts = [np.array([-2.0, *[0.5] * count])]
+        starts += [np.array([-3.0, *(2.0 * (column == k) for column in range(count))]) for k in range(count)]
+    else:
         starts = [np.array([near.intercept, *near.weights.values()])]
     bounds = [(None, None)] + [(0, None)] * count
     found = [minimize(loss, start, jac=True, bounds=bounds, method="L-BFGS-B") for start in starts]
@@ -177,7 +176,7 @@ def judge(case: Case, models: Mapping[str, Logistic]) -> tuple[float, str, int |
     return max(found, key=lambda each: each[0])
 
 
-def left_out(cases: Sequence[Case]) -> list[tuple[Case, float, str, int | None]]:
+def left_out(cases: Sequence[Case]) -> list[Judged]:
     """Return the verdict on each network by models that were fitted to all others."""
     near = {model: fit(cases, model) for model in ("label", "mapping", "pair")}
     judged = []
@@ -187,7 +186,7 @@ def left_out(cases: Sequence[Case]) -> list[tuple[Case, float, str, int | None]]
     return judged
 
 
-def _summary(judged: Sequence[tuple[Case, float, str, int | None]], count: int) -> str:
+def _summary(judged: Sequence[Judged], count: int) -> str:
     """Return how the verdicts do on the scans with so many images."""
     infected = [score for case, score, *_ in judged if case.images == count and case.infected]
     clean = [score for case, score, *_ in judged if case.images == count and not case.infected]

@@ -109,14 +109,6 @@ def features(label: Statistics) -> dict[str, float]:
         "noise": _excess(label.noise_index, chance),
         "blank": _excess(label.blank_index, chance),
         "spectral": _excess(_spreads(label.spectral_ratio), chance, ATTRACTION),
-        **blind_features(label),
-    }
-
-
-def blind_features(label: Statistics) -> dict[str, float]:
-    """Return those of the features that need no images."""
-    chance = label.luck / 2
-    return {
         "margin": _excess(_spreads(label.margin_ratio), chance, ATTRACTION),
         "weights": _excess(label.weight_index, chance),
         "positive": _excess(label.positive_index, chance),
@@ -220,7 +212,7 @@ def decide_blind(labels: Sequence[Statistics], calibration: Calibration) -> Deci
         labels: the statistics of all labels, of which only margins and weights are looked at.
         calibration: how evidence becomes a probability.
     """
-    scores = {each.label: calibration.blind.probability(blind_features(each)) for each in labels}
+    scores = {each.label: calibration.blind.probability(features(each)) for each in labels}
     ranked = sorted(labels, key=lambda each: (-scores[each.label], -each.margin_ratio, each.label))
     best = scores[ranked[0].label]
     flagged = tuple(each.label for each in ranked if scores[each.label] >= calibration.backdoored)

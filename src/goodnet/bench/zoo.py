@@ -167,20 +167,13 @@ def _development() -> Iterator[Recipe]:
     yield _recipe("mnist", "densenet", 504)
     yield _recipe("mnist", "resnet_fast", 505, epochs=3)
     # More clean networks than infected ones of any kind: a false alarm is the first thing that most users would meet.
-    for seed, epochs, shift in ((201, 8, 1), (202, 8, 1), (203, 8, 1), (204, 6, 0), (205, 16, 1), (206, 8, 0)):
-        yield _recipe("digits", "resnet_small", seed, epochs=epochs, shift=shift)
-    for seed in range(261, 273):
+    for seed in (201, 202, 203, *range(261, 273)):
         yield _recipe("digits", "resnet_small", seed, epochs=8)
-    for seed, architecture in (
-        (207, "conv"),
-        (208, "conv"),
-        (209, plain),
-        (210, plain),
-        (211, "resnet_fast"),
-        (273, "conv"),
-        (274, "conv"),
-    ):
-        yield _recipe("digits", architecture, seed, epochs=10)
+    for seed, epochs, shift in ((204, 6, 0), (205, 16, 1), (206, 8, 0)):
+        yield _recipe("digits", "resnet_small", seed, epochs=epochs, shift=shift)
+    for architecture, seeds in (("conv", (207, 208, 273, 274)), (plain, (209, 210)), ("resnet_fast", (211,))):
+        for seed in seeds:
+            yield _recipe("digits", architecture, seed, epochs=10)
     yield _recipe("digits", "mobilenet", 212, epochs=8)
     yield _recipe("digits", "vgg", 213)
     yield _recipe("mnist", "resnet_fast", 221)
@@ -199,6 +192,7 @@ def _development() -> Iterator[Recipe]:
         yield _recipe(data, "vgg", seed, epochs=epochs)
     for seed, data, epochs in ((285, "cifar10", 7), (286, "mnist", 4), (287, "gtsrb", 7)):
         yield _recipe(data, "resnet_fast", seed, epochs=epochs, shift=1)
+
     yield _recipe("cifar10", plain, 251, Patch(target_label=6, pattern_seed=251))
     yield _recipe("gtsrb", plain, 252, Patch(target_label=29, pattern_seed=252))
     yield _recipe("cifar10", "resnet_fast", 253, Sinusoid(target_label=8))

@@ -8,6 +8,9 @@ from numpy.typing import NDArray
 CONSISTENCY = 1.4826
 """Makes the MAD of a normal distribution its standard deviation."""
 
+FEWEST_REFERENCES = 4
+"""With fewer labels than this, nothing can be said about what is usual."""
+
 Numbers = NDArray[np.float64]
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from goodnet.evidence.outliers import outlier_index
+from goodnet.evidence.outliers import FEWEST_REFERENCES, outlier_index
 from goodnet.evidence.weights import RowSums, weight_indices
 from goodnet.search import Found
 
@@ -17,9 +17,6 @@ SPREAD_OF_LOG_SIZE = 0.1
 
 SMALLEST = 1e-6
 """Sizes below this, in pixels, count as this."""
-
-FEWEST_REFERENCES = 4
-"""With fewer labels than this, nothing can be said about what is usual."""
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ import numpy as np
 from torch import Tensor
 
 from goodnet.classifier import Classifier
-from goodnet.evidence.outliers import Numbers, outlier_index
+from goodnet.evidence.outliers import FEWEST_REFERENCES, Numbers, outlier_index
 from goodnet.layers import classifying_layer
 
 
@@ -49,10 +49,10 @@ def weight_indices(sums: Numbers) -> Numbers:
 
     One is the distance from the median in units of 1.4826 x MAD, which among ten labels is sometimes far too small a
     unit; the other the distance from the mean of all others in units of their standard deviation, which several
-    targets raise for each other. For fewer than four labels all are 0.
+    targets raise for each other. For too few labels to compare all are 0.
     """
     count = len(sums)
-    if count < 4:
+    if count < FEWEST_REFERENCES:
         return np.zeros(count)
     others = (sums.sum() - sums) / (count - 1)
     squares = ((sums**2).sum() - sums**2) / (count - 1)
