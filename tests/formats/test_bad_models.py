@@ -3,6 +3,7 @@
 import io
 import json
 import pickle
+import sys
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -14,7 +15,7 @@ import torch
 from torch import nn
 
 import goodnet
-from goodnet.errors import ModelError, UnsafeModelError
+from goodnet.errors import MissingExtraError, ModelError, UnsafeModelError
 
 
 class Payload:
@@ -142,6 +143,14 @@ def test_bad_files_have_one_clear_message(case: str, tmp_path: Path) -> None:
     path = tmp_path / "model.onnx"
     make(path)
     with pytest.raises(ModelError, match=message):
+        goodnet.load_model(path)
+
+
+def test_a_missing_extra_is_named_with_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "model.onnx"
+    truncated_onnx(path)
+    monkeypatch.setitem(sys.modules, "onnx", None)
+    with pytest.raises(MissingExtraError, match=r"model\.onnx: .* pip install 'goodnet\[onnx\]'"):
         goodnet.load_model(path)
 
 

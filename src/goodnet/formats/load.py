@@ -143,9 +143,9 @@ def _read(path: Path, options: ReadOptions) -> LoadedNetwork:
     try:
         return form.read(path, options)
     except GoodnetError as error:
-        if str(path) in str(error):
-            raise
-        raise type(error)(f"{path}: {error}") from error
+        if str(path) not in str(error):
+            error.args = (f"{path}: {error}",)  # whatever else the error is made of
+        raise
     except DAMAGE as error:
         reason = in_short(error)
         raise ModelError(
