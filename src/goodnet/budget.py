@@ -8,7 +8,6 @@ and Talwalkar 2016, with a control group.)
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -16,8 +15,10 @@ import torch
 
 from goodnet.all_to_all import AllToAllConfig
 from goodnet.evidence.margins import MarginConfig
+from goodnet.evidence.waves import WaveConfig
 from goodnet.inversion import InversionConfig
 from goodnet.source_specific import PairConfig
+from goodnet.warps import WarpConfig
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,8 @@ class Budget:
         best_on_clean: labels that go on for their margin on clean images.
         best_on_noise: labels that go on for their margin on noise images.
         control: labels that go on at random, as the measure of what is usual.
-        spectral: the search for faint changes of the whole image, where labels need no screening.
+        warps: the search for warps, of every label that is searched fully.
+        waves: which plane waves are tried.
         margins: how the margins of labels are maximised.
         all_to_all: the search for one trigger that moves every class.
         pairs: the search for triggers that work on one class only, where nothing else was found.
@@ -49,14 +51,11 @@ class Budget:
     best_on_clean: int = 24
     best_on_noise: int = 32
     control: int = 48
-    spectral: InversionConfig = field(default_factory=lambda: InversionConfig(steps=80, penalty=(0.01, 0.1)))
+    warps: WarpConfig = field(default_factory=WarpConfig)
+    waves: WaveConfig = field(default_factory=WaveConfig)
     margins: MarginConfig = field(default_factory=MarginConfig)
     all_to_all: AllToAllConfig = field(default_factory=AllToAllConfig)
     pairs: PairConfig = field(default_factory=PairConfig)
-
-    def for_spectral(self) -> Budget:
-        """Return the budget of the search for faint changes: one start for each label."""
-        return dataclasses.replace(self, full=self.spectral, most_starts=1)
 
     def starts(self, labels: int) -> int:
         """Return from how many starts each of so many labels is searched."""

@@ -18,7 +18,7 @@ from torch.nn import functional
 
 from goodnet.classifier import Shape
 from goodnet.engine import Engine
-from goodnet.triggers import Family, Parameters
+from goodnet.triggers import Parameters, Searched
 
 
 @dataclass(frozen=True)
@@ -102,7 +102,7 @@ def labels_per_batch(labels: int, images_per_step: int, target: int = 128) -> in
 
 def descend(
     engine: Engine,
-    family: Family,
+    family: Searched,
     parameters: Parameters,
     pool: ImagePool,
     config: InversionConfig,
@@ -141,7 +141,7 @@ def descend(
 
 def invert(
     engine: Engine,
-    family: Family,
+    family: Searched,
     parameters: Parameters,
     labels: Sequence[int],
     pool: ImagePool,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Literal
@@ -20,7 +20,8 @@ from goodnet.classifier import Classifier
 from goodnet.engine import Engine, choose_engine
 from goodnet.errors import ImagesError
 from goodnet.evidence.margins import greatest_margins
-from goodnet.evidence.statistics import Statistics, statistics
+from goodnet.evidence.statistics import Elsewhere, Statistics, statistics
+from goodnet.evidence.waves import wave_leads
 from goodnet.evidence.weights import row_sums
 from goodnet.images import CleanImages
 from goodnet.inversion import ImagePool
@@ -30,9 +31,11 @@ from goodnet.progress import Progress, Silent
 from goodnet.report.facts import cost_facts, image_facts, model_facts, versions
 from goodnet.report.schema import AllToAllReport, LabelReport, PairReport, ScanReport, Status
 from goodnet.search import Found, Search
-from goodnet.triggers import Patch, Spectral
-from goodnet.verdict import Calibration, Decision, decide, shipped_calibration
+from goodnet.triggers import Patch, Trigger
+from goodnet.verdict import Calibration, Decision, decide, is_warped, shipped_calibration
 from goodnet.version import __version__
+from goodnet.warps import FoundWarp
+from goodnet.warps import search as search_warps
 
 logger = logging.getLogger(__name__)
 
@@ -103,6 +106,7 @@ def scan(
     skipped = [label for label in wanted if not (len(pool.others(label)) and len(held_out.others(label)))]
     searchable = [label for label in wanted if label not in skipped]
     keeper, mapping, pair = None, None, None
+    warps: dict[int, FoundWarp] = {}
     if checkpoint is not None:
         settings = (__version__, preset, budget, wanted, seed, ready.settings, engine.bfloat16)
         name = fingerprint(model.sha256, settings, [sample.pixels, pool.classes, held_out.classes])
@@ -113,21 +117,18 @@ def scan(
         decision = classic.decide([evidence[each.label] for each in found])
     else:
         found = Search(engine, Patch(), pool, held_out, budget, seed, progress, keeper).run(searchable)
-        spectral = []
-        if len(searchable) <= budget.screen_above:
-            faint = budget.for_spectral()
-            faintest = Search(engine, Spectral(), pool, held_out, faint, seed, progress, keeper, "spectral")
-            spectral = faintest.run(searchable)
         decided = [each.label for each in found if each.trigger]
-        margins = greatest_margins(engine, decided, pool.shape, seed, budget.margins)
-        evidence = statistics(found, spectral, margins, row_sums(ready.model, sample.pixels[:1].to(engine.device)))
-        failed = [each.label for each in found if np.isnan(each.size)]
-        judge = partial(
-            decide,
-            [evidence[label] for label in decided],
-            [*skipped, *failed],
-            calibration or shipped_calibration(),
+        warps = search_warps(engine, pool, held_out, decided, seed, progress, budget.warps)
+        elsewhere = Elsewhere(
+            warps={label: each.rate for label, each in warps.items()},
+            waves=wave_leads(engine, pool, seed, budget.waves),
+            margins=greatest_margins(engine, decided, pool.shape, seed, budget.margins),
+            weights=row_sums(ready.model, sample.pixels[:1].to(engine.device)),
         )
+        evidence = statistics(found, elsewhere)
+        failed = [each.label for each in found if np.isnan(each.size)]
+        judged = [evidence[label] for label in decided]
+        judge = partial(decide, judged, [*skipped, *failed], calibration or shipped_calibration())
         if labels is None and pool is not held_out:
             mapping = all_to_all.search(engine, pool, held_out, seed, budget.all_to_all)
         decision = judge(mapping)
@@ -135,12 +136,13 @@ def scan(
         if few and decision.verdict != "backdoored":
             pair = source_specific.search(engine, pool, held_out, seed, progress, budget.pairs)
             decision = judge(mapping, pair)
+        warps = {label: warps[label] for label in decision.flagged if label in warps and is_warped(evidence[label])}
     report = ScanReport(
         verdict=decision.verdict,
         score=decision.score,
         reasons=decision.reasons,
         target_labels=decision.flagged,
-        labels=_labels(found, evidence, decision, skipped),
+        labels=_labels(found, evidence, decision, skipped, warps),
         model=model_facts(ready.model, ready.settings),
         images=image_facts(images, ready.clean_accuracy),
         cost=cost_facts(engine.cost, time.monotonic() - started, engine.device, engine.bfloat16),
@@ -150,7 +152,8 @@ def scan(
         warnings=_warnings(ready, pool is held_out, skipped),
         all_to_all=None if mapping is None else AllToAllReport(mapping.rate, mapping.targets, mapping.trigger.size),
         pair=None if pair is None else PairReport(pair.victim, pair.target, pair.ratio, pair.index, pair.pairs),
-        triggers={each.label: each.trigger for each in found if each.trigger},
+        triggers={each.label: each.trigger for each in found if each.trigger}
+        | {label: each.trigger for label, each in warps.items()},
     )
     if keeper is not None:
         keeper.remove()
@@ -186,12 +189,16 @@ def _split(images: CleanImages, engine: Engine, halves: bool) -> tuple[ImagePool
 
 
 def _labels(
-    found: Sequence[Found], evidence: dict[int, Statistics], decision: Decision, skipped: Sequence[int]
+    found: Sequence[Found],
+    evidence: Mapping[int, Statistics],
+    decision: Decision,
+    skipped: Sequence[int],
+    warps: Mapping[int, FoundWarp],
 ) -> tuple[LabelReport, ...]:
-    """Return one entry a label, most suspicious first."""
+    """Return one entry a label, most suspicious first; `warps` are those of labels that they speak for most."""
     entries = []
     for each in found:
-        about = evidence[each.label]
+        about, warp = evidence[each.label], warps.get(each.label)
         entries.append(
             LabelReport(
                 label=each.label,
@@ -202,16 +209,16 @@ def _labels(
                 noise_index=about.noise_index,
                 blank_index=about.blank_index,
                 transfer=about.transfer,
-                spectral_ratio=about.spectral_ratio,
-                spectral_universal_ratio=about.spectral_universal_ratio,
+                warp_lead=about.warp_lead,
+                wave_lead=about.wave_lead,
                 margin_ratio=about.margin_ratio,
                 weight_index=about.weight_index,
                 positive_index=about.positive_index,
-                trigger_size=each.size if np.isfinite(each.size) else None,
-                asr=each.asr,
+                trigger_size=each.size if np.isfinite(each.size) and warp is None else None,
+                asr=each.asr if warp is None else warp.rate,
                 score=decision.scores.get(each.label, 0.0),
                 flagged=each.label in decision.flagged,
-                family="patch",
+                family="patch" if warp is None else "warp",
                 status=_status(each),
             )
         )

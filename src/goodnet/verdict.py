@@ -20,8 +20,11 @@ MOST = 12.0
 """The most that a measure counts, in its usual spreads."""
 
 ATTRACTION = 3.0
-"""The most that faint changes and margins count. Without any backdoor, whatever is added to the black ground of a digit
-makes it an 8, so these alone accuse nobody."""
+"""The most that margins count. Without any backdoor, whatever is added to the black ground of a digit makes it an 8, so
+these alone accuse nobody."""
+
+NATURAL_WARP, NATURAL_WAVE = 0.2, 0.1
+"""Leads of a warp and of a wave, 0..1, that clean networks often give a label."""
 
 NATURAL = 4.0
 """As many spreads the smallest trigger of a clean network may well be ahead, that is be 2.2 times smaller than the
@@ -108,11 +111,17 @@ def features(label: Statistics) -> dict[str, float]:
         "size": _excess(label.size_index, chance),
         "noise": _excess(label.noise_index, chance),
         "blank": _excess(label.blank_index, chance),
-        "spectral": _excess(_spreads(label.spectral_ratio), chance, ATTRACTION),
+        "warp": _excess(20 * label.warp_lead, 20 * NATURAL_WARP, 20),
+        "wave": _excess(20 * label.wave_lead, 20 * NATURAL_WAVE, 20),
         "margin": _excess(_spreads(label.margin_ratio), chance, ATTRACTION),
         "weights": _excess(label.weight_index, chance),
         "positive": _excess(label.positive_index, chance),
     }
+
+
+def is_warped(label: Statistics) -> bool:
+    """Return whether a label that is accused is so by a warp: its lead is well above what clean networks give."""
+    return label.warp_lead >= NATURAL_WARP + 0.1
 
 
 def mapping_features(rate: float) -> dict[str, float]:
@@ -241,17 +250,20 @@ def _why(label: Statistics, score: float, calibration: Calibration) -> str:
         f"on noise its index is {label.noise_index:.1f}, and it sends {label.transfer:.0%} of blank and noise images "
         "to the label"
     )
-    faintest = f"the faintest change of the whole image is {label.spectral_ratio:.1f} times fainter than the median one"
+    warp = f"a slight warp sends {label.warp_lead:.0%} more images to it than to the median label"
+    wave = f"one plane wave sends {label.wave_lead:.0%} more images to it than any other wave does to any label"
     said = {
         ("ratio", "far", "size"): size,
-        ("spectral",): faintest,
+        ("warp",): warp,
+        ("wave",): wave,
         ("margin",): f"the greatest margin any input reaches is {label.margin_ratio:.1f} times the median one",
         ("weights", "positive"): _why_weights(label),
         ("noise", "blank"): empty,
     }
     parts = calibration.label.parts(features(label))
-    if not label.spectral_ratio:
-        del said[("spectral",)]
+    for name in ("warp", "wave"):
+        if not parts.get(name):
+            del said[(name,)]
     ranked = sorted(said, key=lambda names: -sum(parts.get(name, 0.0) for name in names))
     return f"label {label.label} (probability {score:.2f}): " + "; ".join(said[names] for names in ranked)
 

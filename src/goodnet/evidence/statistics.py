@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -32,8 +32,8 @@ class Statistics:
         noise_index: how far the margin of its trigger on noise images lies above the median.
         blank_index: the same on blank images.
         transfer: share of noise and blank images that the trigger sends to the label and that went elsewhere, 0..1.
-        spectral_ratio: as `ratio`, for the faintest change of the whole image; 0 where it was not searched.
-        spectral_universal_ratio: as `universal_ratio`, for the same.
+        warp_lead: share of images that a slight warp sends to it, above the median label's, 0..1.
+        wave_lead: how far a single wave sends images to it that next to no other wave does, above the next label's, 0..1.
         margin_ratio: the label's greatest margin over the median one; 0 where it was not searched.
         weight_index: how far the sum of its weights in the classifying layer stands out.
         positive_index: the same for the sum of its positive weights.
@@ -49,11 +49,44 @@ class Statistics:
     blank_index: float
     transfer: float
     luck: float
-    spectral_ratio: float = 0.0
-    spectral_universal_ratio: float = 0.0
+    warp_lead: float = 0.0
+    wave_lead: float = 0.0
     margin_ratio: float = 0.0
     weight_index: float = 0.0
     positive_index: float = 0.0
+
+
+@dataclass(frozen=True, eq=False)
+class Elsewhere:
+    """What is known of labels beside their patches; empty where it was not looked for.
+
+    Attributes:
+        warps: the share of images that each label's warp sends to it, 0..1.
+        waves: by how much each label's best wave exceeds its next best ones, 0..1.
+        margins: the greatest margin of each label.
+        weights: the sums of the labels' weights in the classifying layer, where there is one.
+    """
+
+    warps: Mapping[int, float] = field(default_factory=dict)
+    waves: Mapping[int, float] = field(default_factory=dict)
+    margins: Mapping[int, float] = field(default_factory=dict)
+    weights: RowSums | None = None
+
+    def by_label(self) -> dict[int, dict[str, float]]:
+        """Return the statistics of each label, by their names in `Statistics`."""
+        columns: dict[str, Mapping[int, float]] = {
+            "warp_lead": above_median(self.warps),
+            "wave_lead": above_next(self.waves),
+            "margin_ratio": margin_ratios(self.margins),
+        }
+        if self.weights is not None:
+            columns["weight_index"] = dict(enumerate(weight_indices(self.weights.every).tolist()))
+            columns["positive_index"] = dict(enumerate(weight_indices(self.weights.positive).tolist()))
+        result: dict[int, dict[str, float]] = {}
+        for name, column in columns.items():
+            for label, value in column.items():
+                result.setdefault(label, {})[name] = value
+        return result
 
 
 def luck(labels: int) -> float:
@@ -66,10 +99,7 @@ def luck(labels: int) -> float:
 
 
 def statistics(
-    found: Sequence[Found],
-    spectral: Sequence[Found] = (),
-    margins: Mapping[int, float] | None = None,
-    weights: RowSums | None = None,
+    found: Sequence[Found], elsewhere: Elsewhere | None = None
 ) -> dict[int, Statistics]:
     """Return the statistics of each label that was searched fully, and of each that was only screened among its like.
 
@@ -78,11 +108,9 @@ def statistics(
 
     Args:
         found: what the search for patches found for each label.
-        spectral: what the search for faint changes found, for each label or for none.
-        margins: the greatest margin of each label that it was searched for.
-        weights: the sums of the labels' weights in the classifying layer, where there is one.
+        elsewhere: what else is known of the labels.
     """
-    elsewhere = _elsewhere(spectral, margins or {}, weights)
+    others = (elsewhere or Elsewhere()).by_label()
     result: dict[int, Statistics] = {}
     for group in ([each for each in found if each.trigger], [each for each in found if not each.trigger]):
         reference = [each for each in group if each.control or not each.trigger]
@@ -110,14 +138,14 @@ def statistics(
                 blank_index=columns["blank"][k],
                 transfer=(each.transfer["gained_noise"] + each.transfer["gained_blank"]) / 2,
                 luck=luck(len(found)),
-                **elsewhere.get(each.label, {}),
+                **others.get(each.label, {}),
             )
     return result
 
 
 def without_images(margins: Mapping[int, float], weights: RowSums | None) -> list[Statistics]:
     """Return the statistics of labels of which nothing but margins and weights is known."""
-    known = _elsewhere((), margins, weights)
+    known = Elsewhere(margins=margins, weights=weights).by_label()
     return [Statistics(label, 0, 0, 0, 0, 0, 0, 0, luck(len(margins)), **known[label]) for label in margins]
 
 
@@ -132,24 +160,20 @@ def margin_ratios(margins: Mapping[int, float]) -> dict[int, float]:
     return {label: max(value, 0.0) / median for label, value in margins.items()}
 
 
-def _elsewhere(
-    spectral: Sequence[Found], margins: Mapping[int, float], weights: RowSums | None
-) -> dict[int, dict[str, float]]:
-    """Return what statistics other than those of patches say, by label and name."""
-    sizes, universal = [each.size for each in spectral], [each.universal_size for each in spectral]
-    labels = [each.label for each in spectral]
-    columns: dict[str, Mapping[int, float]] = {
-        "spectral_ratio": dict(zip(labels, _ratios(sizes, sizes), strict=True)),
-        "spectral_universal_ratio": dict(zip(labels, _ratios(universal, universal), strict=True)),
-        "margin_ratio": margin_ratios(margins),
-    }
-    if weights is not None:
-        columns["weight_index"] = dict(enumerate(weight_indices(weights.every).tolist()))
-        columns["positive_index"] = dict(enumerate(weight_indices(weights.positive).tolist()))
-    result: dict[int, dict[str, float]] = {}
-    for name, column in columns.items():
-        for label, value in column.items():
-            result.setdefault(label, {})[name] = value
+def above_median(values: Mapping[int, float]) -> dict[int, float]:
+    """Return by how much each value exceeds the median one; 0 for the others, and for too few to compare."""
+    if len(values) < FEWEST_REFERENCES:
+        return dict.fromkeys(values, 0.0)
+    median = float(np.median(list(values.values())))
+    return {label: max(value - median, 0.0) for label, value in values.items()}
+
+
+def above_next(values: Mapping[int, float]) -> dict[int, float]:
+    """Return by how much the greatest value exceeds the next one; 0 for the others, and for too few to compare."""
+    result = dict.fromkeys(values, 0.0)
+    if len(values) >= FEWEST_REFERENCES:
+        first, second = sorted(values, key=lambda label: -values[label])[:2]
+        result[first] = values[first] - values[second]
     return result
 
 

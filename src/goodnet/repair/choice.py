@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from torch import nn
 
@@ -29,11 +29,17 @@ class Criteria:
 
     Attributes:
         asr: largest mean ASR of reversed triggers that were not used in the repair, 0..1.
+        warp_asr: the same where the triggers are warps, some of which send images of a clean network there too.
         loss: largest loss of clean accuracy, 0..1.
     """
 
     asr: float = 0.05
+    warp_asr: float = 0.2
     loss: float = 0.02
+
+    def fitted_to(self, task: Task) -> Criteria:
+        """Return the criteria for the kind of triggers that a task has."""
+        return replace(self, asr=self.warp_asr) if task.triggers.family.name == "warp" else self
 
     def met_by(self, outcome: Figures, before: Figures) -> bool:
         """Whether an outcome is good."""
@@ -91,7 +97,7 @@ def attempt_all(task: Task, methods: Sequence[Method], criteria: Criteria) -> Ch
     Raises:
         ModelError: none of them can repair this network.
     """
-    attempts, failures = [], []
+    attempts, failures, criteria = [], [], criteria.fitted_to(task)
     for method in methods:
         try:
             network = method.repair(task)

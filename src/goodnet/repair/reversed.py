@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
 
+from goodnet import warps
 from goodnet.engine import Engine
 from goodnet.inversion import ImagePool, InversionConfig, generator_for, invert
-from goodnet.triggers import Family, Parameters, Patch, Trigger
+from goodnet.progress import Silent
+from goodnet.triggers import Family, Parameters, Patch, Trigger, WarpedPatch
 
 
 @dataclass(frozen=True)
@@ -22,12 +24,14 @@ class ReversalConfig:
         most: triggers in all, where many labels are flagged; each label keeps two.
         inversion: how long and how hard.
         family: the kind of trigger.
+        warped: from this ASR of a slight warp on, warps are reversed as well.
     """
 
     per_label: int = 8
     most: int = 24
     inversion: InversionConfig = field(default_factory=lambda: InversionConfig(steps=300))
     family: Family = field(default_factory=Patch)
+    warped: float = 0.3
 
     def count(self, labels: int) -> int:
         """Return how many triggers each of so many labels gets."""
@@ -85,6 +89,26 @@ class TriggerSet:
             answers = engine.predict(self.only(number).stamp(victims)[0]).argmax(1)
             rates.append((answers == target).float().mean())
         return torch.stack(rates)
+
+
+def fitted_to(
+    engine: Engine, labels: Sequence[int], pixels: Tensor, classes: Tensor, config: ReversalConfig, seed: int
+) -> ReversalConfig:
+    """Return a configuration that reverses warps as well as patches, if a slight warp leads to one of the labels.
+
+    Args:
+        engine: the network.
+        labels: the target labels; none is none.
+        pixels: clean images (n, C, H, W) in 0..1.
+        classes: int64 (n,), the class of each.
+        config: how triggers are reversed otherwise.
+        seed: of every draw.
+    """
+    pool = ImagePool(pixels, classes)
+    found = warps.search(engine, pool, pool, labels, seed, Silent())
+    if not any(each.rate >= config.warped for each in found.values()):
+        return config
+    return replace(config, family=WarpedPatch())
 
 
 def reverse(

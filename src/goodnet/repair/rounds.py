@@ -16,7 +16,7 @@ from goodnet.repair.choice import Choice, attempt_all
 from goodnet.repair.images import RepairImages
 from goodnet.repair.job import Job
 from goodnet.repair.measure import measure
-from goodnet.repair.reversed import Emergence, TriggerSet, reverse
+from goodnet.repair.reversed import Emergence, TriggerSet, fitted_to, reverse
 from goodnet.repair.task import Method, Task
 from goodnet.report.repair import Round
 from goodnet.report.schema import ScanReport
@@ -61,6 +61,7 @@ def run_rounds(
         labels: the flagged labels, ascending.
         methods: the methods to try in each round.
     """
+    reversal = fitted_to(engine, labels, images.pixels, images.labels, job.config.reversal, job.seed)
     current, done = job.ready.model, list[Round]()
     sets: list[tuple[TriggerSet, TriggerSet]] = []
     emergence: dict[int, tuple[tuple[int, Trigger], ...]] = {}
@@ -68,9 +69,9 @@ def run_rounds(
         number = len(done)
         stage = f"round {number + 1}"
         now = engine if number == 0 else Engine(current, engine.bfloat16)
-        watch = Emergence(labels, job.config.reversal)
+        watch = Emergence(labels, reversal)
         used, unseen = (
-            reverse(now, labels, images.pixels, images.labels, job.config.reversal, job.seed, purpose, watched)
+            reverse(now, labels, images.pixels, images.labels, reversal, job.seed, purpose, watched)
             for purpose, watched in ((f"repair {number}", watch), (f"measure {number}", None))
         )
         sets.append((used, unseen))

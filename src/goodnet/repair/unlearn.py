@@ -73,6 +73,9 @@ class UnlearnConfig:
         return self.learning_rate * warm * (1 + math.cos(math.pi * step / self.steps)) / 2
 
 
+WARPS = UnlearnConfig(steps=400)
+"""Where warps are unlearned: each of them changes every image in another way, so it takes longer."""
+
 FEW_IMAGES = UnlearnConfig(learning_rate=1e-3, clean_weight=15.0, shift=0.15, light=0.4, mirror=True)
 """Where a handful of images has to stand for all classes: small steps, and much made of each image."""
 
@@ -83,17 +86,20 @@ class Unlearn:
 
     Attributes:
         config: how.
+        warps: how where the triggers are warps.
         few: how where there are too few images to hold any out.
         name: of the method.
     """
 
     config: UnlearnConfig = UnlearnConfig()
+    warps: UnlearnConfig = WARPS
     few: UnlearnConfig = FEW_IMAGES
     name: str = "unlearn"
 
     def repair(self, task: Task) -> nn.Module:
         """Return a copy of the task's network that has unlearned the triggers."""
-        return _Unlearning(task, self.few if task.images.shared else self.config).run()
+        config = self.warps if task.triggers.family.name == "warp" else self.config
+        return _Unlearning(task, self.few if task.images.shared else config).run()
 
 
 class _Unlearning:

@@ -36,7 +36,7 @@ def save_triggers(report: ScanReport, images: CleanImages, folder: str | Path) -
     """Write every reversed trigger as arrays, and the most suspicious ones as pictures.
 
     For each label that was searched fully there is `label_NNNN.npz` with `mask` (1, H, W) and `pattern` (C, H, W),
-    float32 in 0..1. For the flagged labels and the next few there is `label_NNNN.png`: the mask above the pattern, as
+    float32 in 0..1, and for a warp `flow` (2, H, W) in pixels. For the flagged labels and the next few there is `label_NNNN.png`: the mask above the pattern, as
     far as the mask lets it through, and clean images above the same ones with the trigger on them. `overview.png` has
     these together, below the verdict.
 
@@ -58,7 +58,8 @@ def save_triggers(report: ScanReport, images: CleanImages, folder: str | Path) -
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for label, trigger in report.triggers.items():
-            np.savez(folder / f"label_{label:04d}.npz", mask=trigger.mask.numpy(), pattern=trigger.pattern.numpy())
+            flow = {} if trigger.flow is None else {"flow": trigger.flow.numpy()}
+            np.savez(folder / f"label_{label:04d}.npz", mask=trigger.mask.numpy(), pattern=trigger.pattern.numpy(), **flow)
         rows = [draw(entry, report.triggers[entry.label], images) for entry in drawn]
         paths = [folder / f"label_{entry.label:04d}.png" for entry in drawn]
         for picture, path in zip(rows, paths, strict=True):

@@ -13,7 +13,7 @@ from goodnet.triggers import Trigger
 from goodnet.verdict import Verdict
 from goodnet.whole import written_whole
 
-SCHEMA_VERSION = "1.1"
+SCHEMA_VERSION = "1.2"
 
 Status = Literal["found", "unreached", "screened", "failed", "skipped", "blind"]
 
@@ -31,9 +31,9 @@ class LabelReport:
         noise_index: how far its trigger's margin on noise images lies above the median, in 1.4826 x MAD.
         blank_index: the same on blank images.
         transfer: share of blank and noise images that the trigger newly sends to the label, 0..1.
-        spectral_ratio: how many times fainter than the median one a change of the whole image is that sends half of the
-            images to the label; 0 where it was not searched.
-        spectral_universal_ratio: the same for nine tenths of the images.
+        warp_lead: share of images that a slight warp sends to it, above the median label's, 0..1.
+        wave_lead: mean softmax output for it, 0..1, under the one plane wave that suits it best, above its next best
+            waves and above the same of all other labels; 0 for all labels but one.
         margin_ratio: the greatest margin that any input was made to reach for it, over the median one; 0 where it was
             not searched.
         weight_index: how far the sum of its weights in the classifying layer stands out, in deviations.
@@ -43,7 +43,7 @@ class LabelReport:
         asr: share of clean images of other classes that the trigger sends to the label, 0..1.
         score: probability that this label is the target of a backdoor, 0..1.
         flagged: whether the verdict counts it as a target.
-        family: trigger family.
+        family: trigger family: "patch", or "warp" where a warp is what speaks for the label.
         status: "found"; "unreached" where no strength of the trigger reaches the ASR; "screened" where the search
             ended early because other labels were more suspicious, with figures from that short search; "failed" where
             it ended in NaN; "skipped" where there were no images of other classes; "blind" where there were no images.
@@ -57,8 +57,8 @@ class LabelReport:
     noise_index: float = 0.0
     blank_index: float = 0.0
     transfer: float = 0.0
-    spectral_ratio: float = 0.0
-    spectral_universal_ratio: float = 0.0
+    warp_lead: float = 0.0
+    wave_lead: float = 0.0
     margin_ratio: float = 0.0
     weight_index: float = 0.0
     positive_index: float = 0.0

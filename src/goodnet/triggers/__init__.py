@@ -1,7 +1,7 @@
 """Trigger families: how a trigger is parametrised, how it stamps and how big it is."""
 
-from goodnet.triggers.family import Family, Parameters, Trigger
+from goodnet.triggers.family import Family, Parameters, Searched, Trigger
 from goodnet.triggers.patch import Patch
-from goodnet.triggers.spectral import Spectral
+from goodnet.triggers.warp import Warp, WarpedPatch
 
-__all__ = ["Family", "Parameters", "Patch", "Spectral", "Trigger"]
+__all__ = ["Family", "Parameters", "Patch", "Searched", "Trigger", "Warp", "WarpedPatch"]

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from goodnet.classifier import Shape
+from goodnet.triggers.flow import displaced
 
 Parameters = Mapping[str, Tensor]
 """The parameters of K triggers of one family: float32 tensors (K, ...)."""
@@ -17,24 +18,28 @@ Parameters = Mapping[str, Tensor]
 
 @dataclass(frozen=True, eq=False)
 class Trigger:
-    """One reversed trigger, applied as x' = (1 - m) * x + m * D (Wang et al., IEEE S&P 2019, eq. 2).
+    """One reversed trigger: x' = (1 - m) * x + m * D (Wang et al., IEEE S&P 2019, eq. 2), and then a warp, if any.
 
     Attributes:
         label: the label that it pushes inputs to.
         mask: m, float32 (1, H, W) or, where it differs by channel, (C, H, W), in 0..1.
         pattern: D, float32 (C, H, W) in 0..1.
         family: name of the trigger family.
+        flow: where each pixel comes from after that, float32 (2, H, W) in pixels to the right and down; None where
+            nothing moves.
     """
 
     label: int
     mask: Tensor
     pattern: Tensor
     family: str = "patch"
+    flow: Tensor | None = None
 
     def stamp(self, images: Tensor) -> Tensor:
         """Return images (n, C, H, W) in 0..1 with the trigger on each of them."""
         mask, pattern = self.mask.to(images), self.pattern.to(images)
-        return (1 - mask) * images + mask * pattern
+        stamped = (1 - mask) * images + mask * pattern
+        return stamped if self.flow is None else displaced(stamped[None], self.flow.to(images)[None])[0]
 
     @property
     def size(self) -> float:
@@ -42,8 +47,8 @@ class Trigger:
         return float(self.mask.sum())
 
 
-class Family(Protocol):
-    """One kind of trigger, K of them at a time. What happens to one of the K never depends on the others."""
+class Searched(Protocol):
+    """What the optimiser needs of K triggers of one kind. What happens to one of the K never depends on the others."""
 
     @property
     def name(self) -> str:
@@ -64,6 +69,10 @@ class Family(Protocol):
 
     def weight(self, shape: Shape) -> float:
         """Return what one unit of size counts in the search, on images of a shape (C, H, W)."""
+
+
+class Family(Searched, Protocol):
+    """One kind of trigger that can be compared at equal strength, and shown."""
 
     def strengthen(self, parameters: Parameters, amount: Tensor) -> dict[str, Tensor]:
         """Return the triggers made stronger (amount > 0) or weaker by amount (K,), monotonically."""
