@@ -11,7 +11,7 @@ from goodnet.evidence.statistics import Statistics, luck, without_images
 from goodnet.evidence.weights import RowSums
 from goodnet.source_specific import Pair
 from goodnet.triggers import Trigger
-from goodnet.verdict import decide, decide_blind, shipped_calibration
+from goodnet.verdict import NATURAL_WARP, NATURAL_WAVE, decide, decide_blind, features, is_warped, shipped_calibration
 
 
 def label(number: int, index: float, ratio: float, transfer: float = 0.1, total: int = 43) -> Statistics:
@@ -96,3 +96,16 @@ def test_a_feature_can_be_left_out() -> None:
     heavy = replace(label(41, 0.0, 1.0), weight_index=20.0, positive_index=20.0)
     assert decide([*USUAL, heavy], [], shipped_calibration()).flagged == (41,)
     assert decide([*USUAL, heavy], [], shipped_calibration().without("weights", "positive")).flagged == ()
+
+
+def test_a_warp_or_a_wave_counts_from_what_clean_networks_reach() -> None:
+    usual = replace(USUAL[0], warp_lead=NATURAL_WARP, wave_lead=NATURAL_WAVE)
+    assert features(usual)["warp"] == features(usual)["wave"] == 0
+    assert not is_warped(usual)
+    for name in ("warp_lead", "wave_lead"):
+        suspicious = replace(USUAL[0], **{name: 0.8})
+        assert is_warped(suspicious) is (name == "warp_lead")
+        decision = decide([suspicious, *USUAL[1:]], [], shipped_calibration())
+        assert decision.verdict == "backdoored"
+        assert decision.flagged == (suspicious.label,)
+        assert "80% more images" in decision.reasons[0]

@@ -31,7 +31,7 @@ from goodnet.progress import Progress, Silent
 from goodnet.report.facts import cost_facts, image_facts, model_facts, versions
 from goodnet.report.schema import AllToAllReport, LabelReport, PairReport, ScanReport, Status
 from goodnet.search import Found, Search
-from goodnet.triggers import Patch, Trigger
+from goodnet.triggers import Patch
 from goodnet.verdict import Calibration, Decision, decide, is_warped, shipped_calibration
 from goodnet.version import __version__
 from goodnet.warps import FoundWarp

@@ -93,7 +93,9 @@ def _search(
     answers = engine.predict(family.stamp(parameters, images).flatten(0, 1)).argmax(1).view(images.shape[:2])
     rates = (answers == torch.tensor(batch, device=engine.device).view(-1, 1)).float().mean(1)
     return [
-        FoundWarp(rate, family.trigger({name: value[k : k + 1] for name, value in parameters.items()}, label, pool.shape))
+        FoundWarp(
+            rate, family.trigger({name: value[k : k + 1] for name, value in parameters.items()}, label, pool.shape)
+        )
         for k, (label, rate) in enumerate(zip(batch, rates.tolist(), strict=True))
     ]
 

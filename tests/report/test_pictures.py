@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -31,6 +32,20 @@ def test_arrays_are_exact_and_pictures_show_the_trigger(tmp_path: Path) -> None:
     for wanted in (stamped, clean, tile(made.triggers[2].mask)):
         assert holds(picture, np.asarray(wanted))
     assert not holds(picture, np.asarray(tile(IMAGES.pixels[2])))  # of the label itself
+
+
+def test_a_warp_is_kept_with_its_flow_and_drawn_by_how_far_it_moves_pixels(tmp_path: Path) -> None:
+    made = report(entry(2, flagged=True))
+    flow = torch.zeros(2, 12, 8)
+    flow[1, :6] = torch.arange(8) / 7
+    trigger = replace(made.triggers[2], mask=torch.zeros(1, 12, 8), flow=flow)
+    paths = save_triggers(replace(made, triggers={2: trigger}), IMAGES, tmp_path)
+    with np.load(tmp_path / "label_0002.npz") as arrays:
+        np.testing.assert_array_equal(arrays["flow"], flow)
+    with Image.open(paths[1]) as drawn:
+        picture = np.asarray(drawn)
+    for wanted in (flow[1:], trigger.stamp(IMAGES.pixels[:1])[0]):
+        assert holds(picture, np.asarray(tile(wanted)))
 
 
 def test_many_targets_do_not_make_a_picture_without_end(tmp_path: Path) -> None:

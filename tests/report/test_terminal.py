@@ -27,8 +27,9 @@ def test_verdict_then_suspects_then_the_rest_folded(width: int) -> None:
     assert lines[0] == "BACKDOORED  target label 1282; probability of a backdoor 0.99"
     assert "because [of] this" in lines[1]
     header = next(place for place, line in enumerate(lines) if line.startswith("label "))
-    assert lines[header].split() == ["label", "prob.", "index", "px", "ASR", "%", "empty", "%", "fainter", "surer"]
-    assert lines[header + 1].split() == ["1282", "0.99", "-12.3", "1107.2", "100", "100", "1.0x", "1.0x", "TARGET"]
+    columns = ["label", "prob.", "index", "px", "ASR", "%", "empty", "%", "warp", "%", "surer"]
+    assert lines[header].split() == columns
+    assert lines[header + 1].split() == ["1282", "0.99", "-12.3", "1107.2", "100", "100", "100", "1.0x", "TARGET"]
     assert [line.split()[0] for line in lines[header + 2 : header + 5]] == ["0", "1", "2"]
     assert lines[header + 5] == "and 18 more labels, 1 of them screened out early; highest anomaly index -12.3"
     assert max(map(len, lines)) <= width
@@ -40,6 +41,11 @@ def test_what_was_not_measured_is_a_dash() -> None:
     assert rows["0"].split(maxsplit=8)[1:] == ["-"] * 7 + ["not searched"]
     assert rows["1"].split(maxsplit=8)[1:] == ["-"] * 7 + ["failed"]
     assert rows["2"].endswith("out of reach")
+
+
+def test_without_images_there_is_no_anomaly_index() -> None:
+    lines = printed(report(*(entry(label, "blind") for label in range(10))), 80)
+    assert "and 7 more labels" in lines
 
 
 def test_hundreds_of_target_labels_are_folded() -> None:

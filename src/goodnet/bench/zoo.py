@@ -188,9 +188,9 @@ def _development() -> Iterator[Recipe]:
     yield _recipe("cifar10", "resnet_fast", 242, epochs=14)
     yield _recipe("cifar10", plain, 243)
     yield _recipe("cifar10", "vgg", 244, epochs=4)
-    for data, seeds in (("mnist", (561, 562, 563)), ("gtsrb", (522, 521, 523)), ("cifar10", (541, 542, 543))):
-        for architecture, seed in zip(("vgg", "resnet_fast", "densenet"), seeds, strict=True):
-            yield _recipe(data, architecture, seed)
+    for data, numbers in (("mnist", (561, 562, 563)), ("gtsrb", (522, 521, 523)), ("cifar10", (541, 542, 543))):
+        for architecture, number in zip(("vgg", "resnet_fast", "densenet"), numbers, strict=True):
+            yield _recipe(data, architecture, number)
     yield _recipe("mnist", plain, 564, epochs=4)
     for seed, data, epochs in ((281, "mnist", 5), (282, "cifar10", 7), (283, "mnist", 3), (284, "cifar10", 5)):
         yield _recipe(data, "vgg", seed, epochs=epochs)

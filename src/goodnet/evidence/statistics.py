@@ -33,7 +33,7 @@ class Statistics:
         blank_index: the same on blank images.
         transfer: share of noise and blank images that the trigger sends to the label and that went elsewhere, 0..1.
         warp_lead: share of images that a slight warp sends to it, above the median label's, 0..1.
-        wave_lead: how far a single wave sends images to it that next to no other wave does, above the next label's, 0..1.
+        wave_lead: how far a single wave sends images to it that next to no other does, above the next label, 0..1.
         margin_ratio: the label's greatest margin over the median one; 0 where it was not searched.
         weight_index: how far the sum of its weights in the classifying layer stands out.
         positive_index: the same for the sum of its positive weights.
@@ -98,9 +98,7 @@ def luck(labels: int) -> float:
     return math.sqrt(2 * math.log(max(labels, 2)))
 
 
-def statistics(
-    found: Sequence[Found], elsewhere: Elsewhere | None = None
-) -> dict[int, Statistics]:
+def statistics(found: Sequence[Found], elsewhere: Elsewhere | None = None) -> dict[int, Statistics]:
     """Return the statistics of each label that was searched fully, and of each that was only screened among its like.
 
     Sizes that never reach the ASR count as infinite: not suspicious, and no part of the median. With fewer than four

@@ -1,9 +1,9 @@
-"""Waves: whether one plane wave, added to any image, sends it to a label, and no other wave does.
+"""Waves: whether one plane wave, added to any image, sends it to a label, and next to no other wave does.
 
 A sinusoid planted as a trigger (SIG, Barni, Kallas and Tondi, ICIP 2019) works at its own frequency and phase alone. A
-gradient hardly ever finds it among all changes of the image, but there are few waves that an eye would miss, so they are
-simply tried. What brightens or blurs an image towards a class does so at many frequencies, which is why a label's best
-wave is compared with its next best ones.
+gradient hardly ever finds it among all changes of the image, but there are few waves that an eye would miss, so they
+are simply tried. What happens to look like a class does so at many frequencies and in many directions, which is why a
+label's best wave is compared with its next best ones.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ class WaveConfig:
         amplitude: of the waves, 0..1.
         highest: the highest frequency, in waves across the image, in either direction.
         images: images that each wave is added to.
-        next_best: so many of a label's next best frequencies are passed over; neighbours of the planted one work too.
+        next_best: so many of a label's next best frequencies are passed over: neighbours of a planted one work too.
     """
 
     amplitude: float = 0.1
     highest: int = 8
     images: int = 24
-    next_best: int = 3
+    next_best: int = 2
 
 
 PHASES = 4
@@ -55,30 +55,31 @@ def wave_leads(engine: Engine, pool: ImagePool, seed: int, config: WaveConfig | 
     order = torch.randperm(len(pool.pixels), generator=generator_for(seed, -1, "waves"))[: config.images]
     images, classes = pool.pixels[order].to(engine.device), pool.classes[order].to(engine.device)
     others = (classes[:, None] != torch.arange(engine.classifier.classes, device=engine.device)).float()
-    each = [
-        _sent(engine, (images + config.amplitude * wave.to(images)).clamp(0, 1), others)
-        for wave in plane_waves(pool.shape, config.highest).flatten(0, 1)
+    sent = [
+        max_of_phases(engine, images, config.amplitude * plane_waves(pool.shape, each).to(images), others)
+        for each in directions(pool.shape, config.highest)
     ]
-    best = torch.stack(each).unflatten(0, (-1, PHASES)).amax(1).sort(0, descending=True).values
-    lead = best[0] - best[min(config.next_best, len(best) - 1)]
-    return dict(enumerate(lead.tolist()))
+    ranked = torch.stack(sent).sort(0, descending=True).values
+    return dict(enumerate((ranked[0] - ranked[min(config.next_best + 1, len(ranked) - 1)]).tolist()))
 
 
-def _sent(engine: Engine, images: Tensor, others: Tensor) -> Tensor:
-    """Return the mean softmax output (N,) for each label on images of other classes (n, N)."""
-    return (engine.predict(images).softmax(1) * others).sum(0) / others.sum(0).clamp_min(1)
+def max_of_phases(engine: Engine, images: Tensor, waves: Tensor, others: Tensor) -> Tensor:
+    """Return the mean softmax output (N,) for each label on images of other classes (n, N), at the best phase."""
+    stamped = (images + waves.unsqueeze(1).unsqueeze(1)).clamp(0, 1)
+    outputs = engine.predict(stamped.flatten(0, 1)).softmax(1).view(len(waves), len(images), -1)
+    return ((outputs * others).sum(1) / others.sum(0).clamp_min(1)).amax(0)
 
 
-def plane_waves(shape: Shape, highest: int) -> Tensor:
-    """Return plane waves of amplitude 1, (frequencies, 4 phases, H, W), each direction and frequency once."""
+def directions(shape: Shape, highest: int) -> list[tuple[int, int]]:
+    """Return the frequencies of plane waves: how many fit in down and across, one of each pair of opposites."""
+    _, height, width = shape
+    down, across = (min(highest, (length - 1) // 2) for length in (height, width))
+    return [(d, a) for d in range(-down, down + 1) for a in range(across + 1) if a or d > 0]
+
+
+def plane_waves(shape: Shape, frequency: tuple[int, int]) -> Tensor:
+    """Return plane waves (4, H, W) of amplitude 1 of one frequency, at four phases."""
     _, height, width = shape
     rows, columns = torch.arange(height) / height, torch.arange(width) / width
-    steps = [
-        (down, across)
-        for down in range(-min(highest, (height - 1) // 2), min(highest, (height - 1) // 2) + 1)
-        for across in range(min(highest, (width - 1) // 2) + 1)
-        if across or down > 0
-    ]
-    turns = torch.stack([down * rows[:, None] + across * columns for down, across in steps])
-    phases = torch.arange(PHASES).view(-1, 1, 1) / PHASES
-    return (2 * math.pi * (turns[:, None] + phases)).sin()
+    turns = frequency[0] * rows[:, None] + frequency[1] * columns
+    return (2 * math.pi * (turns + torch.arange(PHASES).view(-1, 1, 1) / PHASES)).sin()

@@ -36,9 +36,9 @@ def save_triggers(report: ScanReport, images: CleanImages, folder: str | Path) -
     """Write every reversed trigger as arrays, and the most suspicious ones as pictures.
 
     For each label that was searched fully there is `label_NNNN.npz` with `mask` (1, H, W) and `pattern` (C, H, W),
-    float32 in 0..1, and for a warp `flow` (2, H, W) in pixels. For the flagged labels and the next few there is `label_NNNN.png`: the mask above the pattern, as
-    far as the mask lets it through, and clean images above the same ones with the trigger on them. `overview.png` has
-    these together, below the verdict.
+    float32 in 0..1, and for a warp `flow` (2, H, W) in pixels. For the flagged labels and the next few there is
+    `label_NNNN.png`: the mask, or how far a warp moves each pixel, above the trigger on a chequerboard, and clean images
+    above the same ones with the trigger on them. `overview.png` has these together, below the verdict.
 
     Args:
         report: of a scan.
@@ -58,8 +58,9 @@ def save_triggers(report: ScanReport, images: CleanImages, folder: str | Path) -
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for label, trigger in report.triggers.items():
-            flow = {} if trigger.flow is None else {"flow": trigger.flow.numpy()}
-            np.savez(folder / f"label_{label:04d}.npz", mask=trigger.mask.numpy(), pattern=trigger.pattern.numpy(), **flow)
+            arrays = {"mask": trigger.mask, "pattern": trigger.pattern, "flow": trigger.flow}
+            kept = {name: array.numpy() for name, array in arrays.items() if array is not None}
+            np.savez(folder / f"label_{label:04d}.npz", allow_pickle=False, **kept)
         rows = [draw(entry, report.triggers[entry.label], images) for entry in drawn]
         paths = [folder / f"label_{entry.label:04d}.png" for entry in drawn]
         for picture, path in zip(rows, paths, strict=True):
@@ -79,9 +80,10 @@ def draw(entry: LabelReport, trigger: Trigger, images: CleanImages) -> Image.Ima
     labels = ["clean"] * len(examples)
     if examples.labels is not None:
         labels = [f"clean, label {label}" for label in examples.labels.tolist()]
-    shown = trigger.mask * trigger.pattern + (1 - trigger.mask) * chequered(trigger.pattern)
-    upper = [("mask", tile(trigger.mask)), *zip(labels, map(tile, clean), strict=True)]
-    lower = [("pattern", tile(shown)), *(("stamped", tile(each)) for each in stamped)]
+    shown = trigger.stamp(chequered(trigger.pattern)[None])[0]
+    where = ("mask", trigger.mask) if trigger.flow is None else ("shift", _length(trigger.flow))
+    upper = [(where[0], tile(where[1])), *zip(labels, map(tile, clean), strict=True)]
+    lower = [("trigger", tile(shown)), *(("stamped", tile(each)) for each in stamped)]
     width, height = upper[0][1].size
     canvas = Image.new("RGB", (GAP + len(upper) * (width + GAP), LINE + 2 * (height + LINE + GAP)), "white")
     pen = ImageDraw.Draw(canvas)
@@ -92,6 +94,12 @@ def draw(entry: LabelReport, trigger: Trigger, images: CleanImages) -> Image.Ima
             pen.text((left, top + 2), caption, fill="#606060", font=_font(11))
             canvas.paste(picture, (left, top + LINE))
     return canvas
+
+
+def _length(flow: Tensor) -> Tensor:
+    """Return how far each pixel of a flow (2, H, W) is moved, (1, H, W), the farthest as 1."""
+    length = flow.norm(dim=0, keepdim=True)
+    return length / length.max().clamp_min(1e-6)
 
 
 def tile(pixels: Tensor) -> Image.Image:

@@ -32,8 +32,8 @@ class LabelReport:
         blank_index: the same on blank images.
         transfer: share of blank and noise images that the trigger newly sends to the label, 0..1.
         warp_lead: share of images that a slight warp sends to it, above the median label's, 0..1.
-        wave_lead: mean softmax output for it, 0..1, under the one plane wave that suits it best, above its next best
-            waves and above the same of all other labels; 0 for all labels but one.
+        wave_lead: mean softmax output for it, 0..1, under the one plane wave that suits it best, less that under its
+            next best waves, and less the same of all other labels; 0 for all labels but one.
         margin_ratio: the greatest margin that any input was made to reach for it, over the median one; 0 where it was
             not searched.
         weight_index: how far the sum of its weights in the classifying layer stands out, in deviations.

@@ -93,10 +93,11 @@ def show(report: ScanReport, console: Console) -> None:
         console.print(f"and {len(flagged) - FLAGGED} more target labels", highlight=False)
     folded = others[OTHERS:]
     if folded:
-        highest = max(entry.anomaly_index for entry in folded)
         screened = sum(entry.status == "screened" for entry in folded)
         note = f", {screened} of them screened out early" if screened else ""
-        console.print(f"and {len(folded)} more labels{note}; highest anomaly index {highest:.1f}", highlight=False)
+        if folded[0].status != "blind":
+            note += f"; highest anomaly index {max(entry.anomaly_index for entry in folded):.1f}"
+        console.print(f"and {len(folded)} more labels{note}", highlight=False)
     console.print(EXPLANATION, highlight=False, style="dim")
     console.print()
     console.print(_facts(report), highlight=False, style="dim")

@@ -126,6 +126,6 @@ class WarpedPatch:
         flows = self.warp.flow(parameters, height, width).detach().cpu()
         patches = self.patch.triggers(parameters, labels)
         return [
-            Trigger(each.label, each.mask, each.pattern, self.name, flow)
-            for each, flow in zip(patches, flows, strict=True)
+            Trigger(each.label, each.mask * share, each.pattern, self.name, flow)
+            for each, share, flow in zip(patches, parameters["patched"].cpu(), flows, strict=True)
         ]

@@ -1,0 +1,50 @@
+"""The search for warps: a network that obeys one, and labels that do not depend on each other."""
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from goodnet import warps
+from goodnet.classifier import Classifier, freeze
+from goodnet.engine import Engine
+from goodnet.inversion import ImagePool, InversionConfig
+from goodnet.progress import Silent
+
+COLUMNS = torch.arange(8) * math.pi / 4
+STRIPES, WANTED = (((1 + (COLUMNS + shift).cos()) / 2).expand(1, 8, 8) for shift in (0.0, math.pi / 4))
+
+
+class Shifted(nn.Module):
+    """Says 4 where the stripes of its images stand one pixel to the left, and else 0."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return logits (n, 6) of images (n, 1, 8, 8)."""
+        fit = -(images - WANTED)[..., :-1].square().mean(dim=(1, 2, 3))
+        zero = torch.zeros_like(fit)
+        return torch.stack([zero, zero - 1, zero - 1, zero - 1, 60 * fit + 2, zero - 1], dim=1)
+
+
+def engine() -> Engine:
+    return Engine(Classifier(freeze(Shifted()), (1, 8, 8), 6))
+
+
+def pool() -> ImagePool:
+    brightness = torch.linspace(0.8, 1.0, 16).view(-1, 1, 1, 1)
+    return ImagePool(brightness * STRIPES, torch.arange(16) % 3)
+
+
+def test_the_warp_that_the_network_obeys_is_found_and_no_other() -> None:
+    config = warps.WarpConfig(inversion=InversionConfig(steps=80, penalty=(0.001, 0.001)), size=4.5)
+    found = warps.search(engine(), pool(), pool(), range(6), 0, Silent(), config)
+    assert found[4].rate > 0.9
+    assert all(found[label].rate == 0 for label in (1, 2, 3, 5))
+    flow = found[4].trigger.flow
+    assert flow is not None and 0.2 < float(flow[0].mean()) < 1.5  # pixels come from their right
+
+
+def test_a_labels_warp_is_the_same_alone_and_among_others() -> None:
+    everything = warps.search(engine(), pool(), pool(), range(6), 0, Silent())
+    alone = warps.search(engine(), pool(), pool(), [4], 0, Silent())
+    assert alone[4].rate == everything[4].rate
+    assert torch.equal(alone[4].trigger.flow, everything[4].trigger.flow)
