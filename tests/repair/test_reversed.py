@@ -11,7 +11,7 @@ from goodnet.triggers import Patch, WarpedPatch
 
 
 class Slope(nn.Module):
-    """Says 1 where the slope of brightness is below a limit, and else 0: a warp can take the slope off, if it is told."""
+    """Says 1 where brightness has little slope, which a warp can bring about, and else 0; with no gain, always 0."""
 
     def __init__(self, gain: float) -> None:
         super().__init__()

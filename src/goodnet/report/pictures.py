@@ -37,8 +37,8 @@ def save_triggers(report: ScanReport, images: CleanImages, folder: str | Path) -
 
     For each label that was searched fully there is `label_NNNN.npz` with `mask` (1, H, W) and `pattern` (C, H, W),
     float32 in 0..1, and for a warp `flow` (2, H, W) in pixels. For the flagged labels and the next few there is
-    `label_NNNN.png`: the mask, or how far a warp moves each pixel, above the trigger on a chequerboard, and clean images
-    above the same ones with the trigger on them. `overview.png` has these together, below the verdict.
+    `label_NNNN.png`: the mask, or how far a warp moves each pixel, above the trigger on a chequerboard, and clean
+    images above the same ones with the trigger on them. `overview.png` has these together, below the verdict.
 
     Args:
         report: of a scan.
@@ -80,10 +80,9 @@ def draw(entry: LabelReport, trigger: Trigger, images: CleanImages) -> Image.Ima
     labels = ["clean"] * len(examples)
     if examples.labels is not None:
         labels = [f"clean, label {label}" for label in examples.labels.tolist()]
-    shown = trigger.stamp(chequered(trigger.pattern)[None])[0]
-    where = ("mask", trigger.mask) if trigger.flow is None else ("shift", _length(trigger.flow))
-    upper = [(where[0], tile(where[1])), *zip(labels, map(tile, clean), strict=True)]
-    lower = [("trigger", tile(shown)), *(("stamped", tile(each)) for each in stamped)]
+    reach, shown = trigger_tiles(trigger)
+    upper = [("mask" if trigger.flow is None else "shift", reach), *zip(labels, map(tile, clean), strict=True)]
+    lower = [("trigger", shown), *(("stamped", tile(each)) for each in stamped)]
     width, height = upper[0][1].size
     canvas = Image.new("RGB", (GAP + len(upper) * (width + GAP), LINE + 2 * (height + LINE + GAP)), "white")
     pen = ImageDraw.Draw(canvas)
@@ -96,10 +95,13 @@ def draw(entry: LabelReport, trigger: Trigger, images: CleanImages) -> Image.Ima
     return canvas
 
 
-def _length(flow: Tensor) -> Tensor:
-    """Return how far each pixel of a flow (2, H, W) is moved, (1, H, W), the farthest as 1."""
-    length = flow.norm(dim=0, keepdim=True)
-    return length / length.max().clamp_min(1e-6)
+def trigger_tiles(trigger: Trigger) -> tuple[Image.Image, Image.Image]:
+    """Return where a trigger acts (mask, or how far a warp moves pixels), and what it does to a grey board."""
+    reach = trigger.mask
+    if trigger.flow is not None:
+        length = trigger.flow.norm(dim=0, keepdim=True)
+        reach = length / length.max().clamp_min(1e-6)
+    return tile(reach), tile(trigger.stamp(chequered(trigger.pattern)[None])[0])
 
 
 def tile(pixels: Tensor) -> Image.Image:

@@ -10,7 +10,7 @@ from PIL import Image, ImageDraw
 from goodnet.errors import OutputError
 from goodnet.goodnet import GoodNet
 from goodnet.images import CleanImages
-from goodnet.report.pictures import EXAMPLES, GAP, stacked, tile
+from goodnet.report.pictures import EXAMPLES, GAP, stacked, tile, trigger_tiles
 from goodnet.triggers import Trigger
 
 CAPTION = 16
@@ -67,12 +67,10 @@ def _before_after(good: GoodNet, trigger: Trigger, images: CleanImages) -> Image
 
 
 def _emergence(snapshots: Sequence[tuple[int, Trigger]]) -> Image.Image:
-    """Return a row of masks above what they show of the pattern, step by step."""
-    columns = [[tile(trigger.mask), tile(trigger.mask * trigger.pattern)] for _, trigger in snapshots]
+    """Return a row of where the trigger acts above what it looks like, step by step."""
+    columns = [trigger_tiles(trigger) for _, trigger in snapshots]
     captions = [f"step {step}: {trigger.size:.1f} px" for step, trigger in snapshots]
-    return _row(
-        f"how the trigger of label {snapshots[0][1].label} emerged: mask, and pattern under it", columns, captions
-    )
+    return _row(f"how the trigger of label {snapshots[0][1].label} emerged: where, and what", columns, captions)
 
 
 def _row(title: str, columns: Sequence[Sequence[Image.Image]], captions: Sequence[str]) -> Image.Image:
