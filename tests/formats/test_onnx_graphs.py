@@ -39,6 +39,9 @@ def save(path: Path, nodes: list, constants: list, *, opset: int = 18, shape: tu
     )
 
 
+CLIP_L, CLIP_H = constant("l", 0.2, "f4"), constant("h", 0.7, "f4")
+
+
 def resize(mode: str, place: str, scale: float, rounding: str = "round_prefer_floor") -> tuple:
     attributes = {"mode": mode, "coordinate_transformation_mode": place, "nearest_mode": rounding}
     nodes = [node("Resize", ["x", "", "s"], ["r"], **attributes), node("Conv", ["r", "k"], ["a"]), *HEAD]
@@ -86,6 +89,26 @@ GRAPHS = {
             *HEAD,
         ],
         [constant("three", 3.0, "f4"), constant("zeros", [0, 0]), weights("k", 3, 3, 3, 3), weights("w", 3, 5)],
+    ),
+    "clip": ([node("Clip", ["x", "l", "h"], ["a"]), *HEAD], [CLIP_L, CLIP_H, weights("w", 3, 5)]),
+    "clip from below": ([node("Clip", ["x", "l"], ["a"]), *HEAD], [CLIP_L, weights("w", 3, 5)]),
+    "clip from above": ([node("Clip", ["x", "", "h"], ["a"]), *HEAD], [CLIP_H, weights("w", 3, 5)]),
+    "clip of a shape": (
+        [
+            node("Shape", ["x"], ["s"], start=2),
+            node("Clip", ["s", "one", "four"], ["i"]),
+            node("Concat", ["zeros", "i", "zeros", "i"], ["p"], axis=0),
+            node("Pad", ["x", "p"], ["r"]),
+            node("Conv", ["r", "k"], ["a"]),
+            *HEAD,
+        ],
+        [
+            constant("one", 1),
+            constant("four", 4),
+            constant("zeros", [0, 0]),
+            weights("k", 3, 3, 3, 3),
+            weights("w", 3, 5),
+        ],
     ),
     "power pooling": (
         [node("LpPool", ["x"], ["a"], kernel_shape=[3, 3], pads=[1, 1, 1, 1]), *HEAD],

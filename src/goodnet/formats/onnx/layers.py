@@ -107,8 +107,23 @@ def general_product(attributes: Attributes, weight: Array, bias: Array | None = 
     return linear(weight, bias)
 
 
+class Clip(nn.Module):
+    """Clip with constant bounds: numbers, for the gradient of bounds that are tensors takes ten times as long."""
+
+    def __init__(self, attributes: Attributes, low: Array | None = None, high: Array | None = None) -> None:
+        super().__init__()
+        self.low, self.high = (None if bound is None else bound.item() for bound in (low, high))
+
+    def forward(self, inputs: Tensor | Array) -> Tensor | Array:
+        """Bring each number into the bounds; in the arithmetic of shapes, that is, arrays."""
+        if self.low is None and self.high is None:
+            return inputs
+        return inputs.clamp(self.low, self.high) if isinstance(inputs, Tensor) else np.clip(inputs, self.low, self.high)
+
+
 WEIGHTED: dict[str, Any] = {
     "BatchNormalization": BatchNormalization,
+    "Clip": Clip,
     "Conv": Convolution,
     "ConvTranspose": TransposedConvolution,
     "Gemm": general_product,
