@@ -35,7 +35,7 @@ class Budget:
         best_on_clean: labels that go on for their margin on clean images.
         best_on_noise: labels that go on for their margin on noise images.
         control: labels that go on at random, as the measure of what is usual.
-        warps: the search for warps, of every label that is searched fully.
+        warps: the search for warps, where labels need no screening.
         waves: which plane waves are tried.
         margins: how the margins of labels are maximised.
         all_to_all: the search for one trigger that moves every class.

@@ -118,7 +118,8 @@ def scan(
     else:
         found = Search(engine, Patch(), pool, held_out, budget, seed, progress, keeper).run(searchable)
         decided = [each.label for each in found if each.trigger]
-        warps = search_warps(engine, pool, held_out, decided, seed, progress, budget.warps)
+        if len(searchable) <= budget.screen_above:
+            warps = search_warps(engine, pool, held_out, decided, seed, progress, budget.warps)
         elsewhere = Elsewhere(
             warps={label: each.rate for label, each in warps.items()},
             waves=wave_leads(engine, pool, seed, budget.waves),
