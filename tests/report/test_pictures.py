@@ -23,6 +23,7 @@ def test_arrays_are_exact_and_pictures_show_the_trigger(tmp_path: Path) -> None:
     paths = save_triggers(made, IMAGES, tmp_path / "new" / "folder")
     assert [path.name for path in paths] == ["overview.png", *(f"label_000{label}.png" for label in (2, 3, 4, 5))]
     with np.load(paths[0].with_name("label_0008.npz")) as arrays:
+        assert sorted(arrays) == ["mask", "pattern"]
         assert arrays["mask"].dtype == arrays["pattern"].dtype == np.float32
         np.testing.assert_array_equal(arrays["mask"], made.triggers[8].mask)
         np.testing.assert_array_equal(arrays["pattern"], made.triggers[8].pattern)
@@ -41,6 +42,7 @@ def test_a_warp_is_kept_with_its_flow_and_drawn_by_how_far_it_moves_pixels(tmp_p
     trigger = replace(made.triggers[2], mask=torch.zeros(1, 12, 8), flow=flow)
     paths = save_triggers(replace(made, triggers={2: trigger}), IMAGES, tmp_path)
     with np.load(tmp_path / "label_0002.npz") as arrays:
+        assert sorted(arrays) == ["flow", "mask", "pattern"]
         np.testing.assert_array_equal(arrays["flow"], flow)
     with Image.open(paths[1]) as drawn:
         picture = np.asarray(drawn)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -59,8 +60,8 @@ def save_triggers(report: ScanReport, images: CleanImages, folder: str | Path) -
         folder.mkdir(parents=True, exist_ok=True)
         for label, trigger in report.triggers.items():
             arrays = {"mask": trigger.mask, "pattern": trigger.pattern, "flow": trigger.flow}
-            kept = {name: array.numpy() for name, array in arrays.items() if array is not None}
-            np.savez(folder / f"label_{label:04d}.npz", allow_pickle=False, **kept)
+            kept: dict[str, Any] = {name: array.numpy() for name, array in arrays.items() if array is not None}
+            np.savez(folder / f"label_{label:04d}.npz", **kept)
         rows = [draw(entry, report.triggers[entry.label], images) for entry in drawn]
         paths = [folder / f"label_{entry.label:04d}.png" for entry in drawn]
         for picture, path in zip(rows, paths, strict=True):
