@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -81,6 +81,12 @@ class ImagePool:
         rounds = -(-count // len(allowed))
         return torch.cat([allowed[torch.randperm(len(allowed), generator=generator)] for _ in range(rounds)])[:count]
 
+    def rows(self, labels: Sequence[int], at_most: int, generators: Sequence[torch.Generator]) -> Tensor:
+        """Return images (K, B, C, H, W) for K labels, `at_most` each, none of a label's own class."""
+        count = min(at_most, len(self.pixels))
+        drawn = [self.draw(label, count, each) for label, each in zip(labels, generators, strict=True)]
+        return self.pixels[torch.stack(drawn)]
+
 
 def generator_for(seed: int, label: int, purpose: str) -> torch.Generator:
     """Return the random generator of one label for one purpose."""
@@ -98,6 +104,19 @@ def labels_per_batch(labels: int, images_per_step: int, target: int = 128) -> in
         return 0.0 if padding <= 0.03 * labels else padding / labels
 
     return min(range(largest, smallest - 1, -1), key=waste)
+
+
+def filled_batches(labels: Sequence[int], size: int) -> Iterator[tuple[Sequence[int], list[int]]]:
+    """Yield batches of labels, and each filled up with repeats to `size`.
+
+    So what is found for a label does not depend on how many others are asked for.
+
+    >>> list(filled_batches([3, 5, 7], 2))
+    [([3, 5], [3, 5]), ([7], [7, 7])]
+    """
+    for first in range(0, len(labels), size):
+        batch = labels[first : first + size]
+        yield batch, [*batch, *[batch[0]] * (size - len(batch))]
 
 
 def descend(

@@ -248,9 +248,8 @@ class Search:
 
     def _held_out(self, batch: Sequence[int], at_most: int = HELD_OUT) -> Tensor:
         """Return images (K, B, C, H, W) to measure K labels on, none of a label's own class."""
-        count = min(at_most, len(self.held_out.pixels))
-        rows = [self.held_out.draw(label, count, generator_for(self.seed, label, "held out")) for label in batch]
-        return self.held_out.pixels[torch.stack(rows)].to(self.engine.device)
+        generators = [generator_for(self.seed, label, "held out") for label in batch]
+        return self.held_out.rows(batch, at_most, generators).to(self.engine.device)
 
 
 def _by_label(

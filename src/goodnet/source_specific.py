@@ -16,7 +16,8 @@ import torch
 from torch import Tensor
 
 from goodnet.engine import Engine
-from goodnet.evidence.mapping import lead, one_way
+from goodnet.evidence.mapping import lead, one_way, residuals
+from goodnet.evidence.outliers import Numbers
 from goodnet.evidence.size import size_at_rate
 from goodnet.inversion import ImagePool, InversionConfig, generator_for, invert
 from goodnet.progress import Progress
@@ -97,17 +98,22 @@ def search(
         for pair, size, trigger in _search(engine, pool, held_out, batch, seed, config, "pair"):
             table[pair], triggers[pair] = _logarithm(size), trigger
         progress.update("pairs", done, len(pairs), engine.cost)
-    order = np.argsort(np.nan_to_num(one_way(table), nan=np.inf), axis=None)[: config.confirmed]
-    suspects = [(int(place) // classes, int(place) % classes) for place in order]
-    sizes = {pair: [table[pair]] for pair in suspects if pair in triggers}
-    for number in range(config.again if sizes else 0):
-        for pair, size, _ in _search(engine, pool, held_out, list(sizes), seed, config, f"pair again {number}"):
+    suspects = [pair for pair in _most_suspicious(table, config.confirmed) if pair in triggers]
+    sizes = {pair: [table[pair]] for pair in suspects}
+    for number in range(config.again if suspects else 0):
+        for pair, size, _ in _search(engine, pool, held_out, suspects, seed, config, f"pair again {number}"):
             sizes[pair].append(_logarithm(size))
     for pair, found in sizes.items():
-        table[pair] = np.median(np.nan_to_num(found, nan=np.inf))
-    table[np.isinf(table)] = np.nan
+        middle = np.median(np.nan_to_num(found, nan=np.inf))
+        table[pair] = middle if np.isfinite(middle) else np.nan
     distance, index, pair = lead(table)
     return Pair(*pair, math.exp(distance), index, len(pairs), triggers[pair]) if pair in triggers else None
+
+
+def _most_suspicious(table: Numbers, count: int) -> list[tuple[int, int]]:
+    """Return the places in a table (n, n) of the entries that lie farthest below what is expected of them."""
+    order = np.argsort(np.nan_to_num(one_way(residuals(table)), nan=np.inf), axis=None)[:count]
+    return [divmod(int(place), len(table)) for place in order]
 
 
 def _logarithm(size: float) -> float:

@@ -6,14 +6,14 @@ and the same size sends to each.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import torch
-from torch import Tensor
 
 from goodnet.engine import Engine
-from goodnet.inversion import ImagePool, InversionConfig, generator_for, invert, labels_per_batch
+from goodnet.evidence.size import success_rates
+from goodnet.inversion import ImagePool, InversionConfig, filled_batches, generator_for, invert, labels_per_batch
 from goodnet.progress import Progress
 from goodnet.triggers import Trigger, Warp
 
@@ -71,10 +71,7 @@ def search(
     config = config or WarpConfig()
     found: dict[int, FoundWarp] = {}
     size = labels_per_batch(engine.classifier.classes, config.inversion.images_per_step)
-    for first in range(0, len(labels), size):
-        batch = labels[first : first + size]
-        # Filled up with repeats, so that a label's warp does not depend on how many others are asked for.
-        full = [*batch, *[batch[0]] * (size - len(batch))]
+    for batch, full in filled_batches(labels, size):
         for label, each in zip(batch, _search(engine, pool, held_out, full, seed, config), strict=False):
             found[label] = each
         progress.update("warps", len(found), len(labels), engine.cost)
@@ -84,31 +81,13 @@ def search(
 def _search(
     engine: Engine, pool: ImagePool, held_out: ImagePool, batch: Sequence[int], seed: int, config: WarpConfig
 ) -> list[FoundWarp]:
-    family = config.family
-    starts, draws, tests = ([generator_for(seed, label, f"{of} of warp") for label in batch] for of in _PURPOSES)
-    start = family.start(starts, pool.shape)
-    parameters = invert(engine, family, start, batch, pool, config.inversion, draws)
+    family, shape = config.family, pool.shape
+    starts, draws, tests = (
+        [generator_for(seed, label, f"{of} of warp") for label in batch] for of in ("start", "search", "test")
+    )
+    parameters = invert(engine, family, family.start(starts, shape), batch, pool, config.inversion, draws)
     parameters = family.limited(parameters, config.size)
-    images = _images(held_out, batch, tests, config.held_out).to(engine.device)
-    answers = engine.predict(family.stamp(parameters, images).flatten(0, 1)).argmax(1).view(images.shape[:2])
-    rates = (answers == torch.tensor(batch, device=engine.device).view(-1, 1)).float().mean(1)
-    return [
-        FoundWarp(
-            rate, family.trigger({name: value[k : k + 1] for name, value in parameters.items()}, label, pool.shape)
-        )
-        for k, (label, rate) in enumerate(zip(batch, rates.tolist(), strict=True))
-    ]
-
-
-_PURPOSES = ("start", "search", "test")
-
-
-def _images(held_out: ImagePool, batch: Sequence[int], tests: Sequence[torch.Generator], most: int) -> Tensor:
-    count = min(most, len(held_out.pixels))
-    rows = [held_out.draw(label, count, each) for label, each in zip(batch, tests, strict=True)]
-    return held_out.pixels[torch.stack(rows)]
-
-
-def rates(found: Mapping[int, FoundWarp]) -> dict[int, float]:
-    """Return each label's rate."""
-    return {label: each.rate for label, each in found.items()}
+    images = held_out.rows(batch, config.held_out, tests).to(engine.device)
+    rates = success_rates(engine, family, parameters, torch.tensor(batch, device=engine.device), images)
+    triggers = family.triggers(parameters, batch, shape)
+    return [FoundWarp(rate, trigger) for rate, trigger in zip(rates.tolist(), triggers, strict=True)]

@@ -46,7 +46,7 @@ def test_stamped_images_are_those_of_the_trigger() -> None:
         assert (trigger.label, trigger.family) == (5 + number, "warp")
         torch.testing.assert_close(trigger.stamp(IMAGES[number]), stamped[number], atol=1e-5, rtol=0)
     alone = {"flow": parameters["flow"][:1]}
-    trigger = warp.trigger(alone, 3, SHAPE)
+    (trigger,) = warp.triggers(alone, [3], SHAPE)
     torch.testing.assert_close(trigger.stamp(IMAGES[0]), warp.stamp(alone, IMAGES[:1])[0], atol=1e-5, rtol=0)
 
 

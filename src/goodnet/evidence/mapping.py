@@ -58,13 +58,12 @@ def _median(values: Numbers) -> float:
     return float(np.median(known)) if known.size else 0.0
 
 
-def one_way(table: Numbers) -> Numbers:
-    """Return how far each entry of a table (n, n) lies above what its row and column let expect; below, negative.
+def one_way(left: Numbers) -> Numbers:
+    """Return residuals (n, n) of a table less what the entry across the diagonal lies below its own expectation.
 
     Classes that look alike are close both ways, a trigger leads one way only: what an entry's counterpart across the
     diagonal lies below its own expectation does not count.
     """
-    left = residuals(table)
     difference: Numbers = left - np.minimum(np.nan_to_num(left.T), 0)
     return difference
 
@@ -76,11 +75,12 @@ def lead(table: Numbers) -> tuple[float, float, tuple[int, int]]:
         The lead in the table's unit, the same in units of 1.4826 x MAD of all residuals, and the entry's place; zeros
         where there is nothing to compare.
     """
-    left, difference = residuals(table), one_way(table)
+    left = residuals(table)
     known = left[np.isfinite(left)]
     if known.size < len(table):
         return 0.0, 0.0, (0, 0)
     _, spread = median_deviation(known)
+    difference = one_way(left)
     row, column = np.unravel_index(int(np.nanargmin(difference)), left.shape)
     least = -float(difference[row, column])
     return least, least / max(spread, 0.1), (int(row), int(column))

@@ -15,7 +15,7 @@ from torch import Tensor
 from goodnet.classifier import Shape
 from goodnet.engine import Engine
 from goodnet.evidence.transfer import margin
-from goodnet.inversion import generator_for
+from goodnet.inversion import filled_batches, generator_for
 
 IMAGES_PER_CALL = 128
 
@@ -50,10 +50,7 @@ def greatest_margins(
     config = config or MarginConfig()
     found: dict[int, float] = {}
     size = min(max(1, IMAGES_PER_CALL // config.starts), engine.classifier.classes)
-    for first in range(0, len(labels), size):
-        batch = labels[first : first + size]
-        # Filled up with repeats, so that a label's margin does not depend on how many others are asked for.
-        full = [*batch, *[batch[0]] * (size - len(batch))]
+    for batch, full in filled_batches(labels, size):
         for label, best in zip(batch, _maximise(engine, full, shape, seed, config).tolist(), strict=False):
             found[label] = best
     return found

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from goodnet.engine import Engine
-from goodnet.triggers import Family, Parameters
+from goodnet.triggers import Family, Parameters, Searched
 
 WEAKEST = -6.0
 STRONGER = (0.0, 1.0, 2.0, 4.0, 8.0)
@@ -44,14 +44,14 @@ def size_at_rate(
         open_ = high.isinf()
         if not bool(open_.any()):
             break
-        works = open_ & (_asr(engine, family, _shifted(family, parameters, shift), labels, images) >= rate)
+        works = open_ & (success_rates(engine, family, _shifted(family, parameters, shift), labels, images) >= rate)
         high[works] = shift
         low[open_ & ~works] = shift
     reachable = high.isfinite()
     high = torch.where(reachable, high, 0.0)
     for _ in range(halvings):
         middle = torch.where(reachable, (low + high) / 2, 0.0)
-        works = _asr(engine, family, family.strengthen(parameters, middle), labels, images) >= rate
+        works = success_rates(engine, family, family.strengthen(parameters, middle), labels, images) >= rate
         low, high = torch.where(works, low, middle), torch.where(works, middle, high)
     size = family.size(family.strengthen(parameters, torch.where(reachable, high, 0.0)))
     return torch.where(reachable, size, torch.inf)
@@ -62,7 +62,8 @@ def _shifted(family: Family, parameters: Parameters, shift: float) -> Parameters
     return family.strengthen(parameters, torch.full((count,), shift, device=next(iter(parameters.values())).device))
 
 
-def _asr(engine: Engine, family: Family, parameters: Parameters, labels: Tensor, images: Tensor) -> Tensor:
+@torch.no_grad()
+def success_rates(engine: Engine, family: Searched, parameters: Parameters, labels: Tensor, images: Tensor) -> Tensor:
     """Return the share (K,) of images (K, B, C, H, W) that the stamped trigger sends to its label."""
     answers = engine.predict(family.stamp(parameters, images).flatten(0, 1)).argmax(1).view(images.shape[:2])
     return (answers == labels.view(-1, 1)).float().mean(1)

@@ -39,7 +39,7 @@ class Criteria:
 
     def fitted_to(self, task: Task) -> Criteria:
         """Return the criteria for the kind of triggers that a task has."""
-        return replace(self, asr=self.warp_asr) if task.triggers.family.name == "warp" else self
+        return replace(self, asr=self.warp_asr) if task.warped else self
 
     def met_by(self, outcome: Figures, before: Figures) -> bool:
         """Whether an outcome is good."""

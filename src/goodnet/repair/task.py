@@ -45,6 +45,11 @@ class Task:
         """The flagged labels, ascending."""
         return tuple(torch.unique(self.triggers.labels).tolist())
 
+    @property
+    def warped(self) -> bool:
+        """Whether the triggers are warps."""
+        return self.triggers.family.name == "warp"
+
     def engine(self, network: nn.Module) -> Engine:
         """Return an engine that runs a copy of a network in the place of the model's; the task counts what it costs."""
         engine = Engine(dataclasses.replace(self.model, network=network))

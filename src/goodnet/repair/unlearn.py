@@ -98,7 +98,7 @@ class Unlearn:
 
     def repair(self, task: Task) -> nn.Module:
         """Return a copy of the task's network that has unlearned the triggers."""
-        config = self.warps if task.triggers.family.name == "warp" else self.config
+        config = self.warps if task.warped else self.config
         return _Unlearning(task, self.few if task.images.shared else config).run()
 
 

@@ -20,6 +20,9 @@ from goodnet.triggers.patch import Patch
 REFERENCE_SIDE = 32
 """Flows are in units of one pixel of an image with this side, so that they mean the same at any resolution."""
 
+PIXELS = 10.0
+"""The pixels of a patch that one unit of a flow's size counts as much as."""
+
 
 @dataclass(frozen=True)
 class Warp:
@@ -58,18 +61,19 @@ class Warp:
         return parameters["flow"].square().sum(1).add(1e-8).sqrt().mean(dim=(1, 2))
 
     def weight(self, shape: Shape) -> float:
-        """Return what one unit of size counts in the search: ten pixels of a patch, for images of any size."""
-        return 10.0
+        """Return what one unit of size counts in the search, for images of any size."""
+        return PIXELS
 
     def limited(self, parameters: Parameters, size: float) -> dict[str, Tensor]:
         """Return the same warps, those that are larger than a size scaled down to it."""
         return {"flow": parameters["flow"] * (size / self.size(parameters)).clamp(max=1).view(-1, 1, 1, 1)}
 
-    def trigger(self, parameters: Parameters, label: int, shape: Shape) -> Trigger:
-        """Return the one trigger that there are parameters of, on the CPU, with an empty mask."""
+    def triggers(self, parameters: Parameters, labels: Sequence[int], shape: Shape) -> list[Trigger]:
+        """Return K triggers for images of a shape (C, H, W), on the CPU, with empty masks."""
         channels, height, width = shape
-        flow = self.flow(parameters, height, width)[0].detach().cpu()
-        return Trigger(label, torch.zeros(1, height, width), torch.zeros(channels, height, width), self.name, flow)
+        mask, pattern = torch.zeros(1, height, width), torch.zeros(channels, height, width)
+        flows = self.flow(parameters, height, width).detach().cpu()
+        return [Trigger(label, mask, pattern, self.name, flow) for label, flow in zip(labels, flows, strict=True)]
 
 
 @dataclass(frozen=True)
@@ -104,12 +108,11 @@ class WarpedPatch:
     def stamp(self, parameters: Parameters, images: Tensor) -> Tensor:
         """Return images (K, B, C, H, W) with patch k on row k, and then warped."""
         patched = self.patch.stamp(parameters, images)
-        chosen = torch.where(parameters["patched"].unsqueeze(1) > 0, patched, images)
-        return self.warp.stamp(parameters, chosen) + 0 * parameters["patched"].unsqueeze(1)
+        return self.warp.stamp(parameters, torch.lerp(images, patched, parameters["patched"].unsqueeze(1)))
 
     def size(self, parameters: Parameters) -> Tensor:
-        """Return the size of each mask in pixels, (K,), and ten for each unit of the flow."""
-        return self.patch.size(parameters) * parameters["patched"].flatten() + 10 * self.warp.size(parameters)
+        """Return the size of each mask in pixels, (K,), and `PIXELS` for each unit of the flow."""
+        return self.patch.size(parameters) * parameters["patched"].flatten() + PIXELS * self.warp.size(parameters)
 
     def weight(self, shape: Shape) -> float:
         """Return what one unit of size counts in the search."""
