@@ -15,6 +15,7 @@ from goodnet.inversion import ImagePool
 from goodnet.progress import Silent
 from goodnet.redteam import AllToAll, Attack, Patch, SourceSpecific, train
 from goodnet.redteam.demo import DemoNets, digits, digits_recipe
+from goodnet.repair.reversed import ReversalConfig, fitted_to
 
 
 def planted(attack: Attack) -> tuple[Engine, ImagePool, ImagePool]:
@@ -35,13 +36,17 @@ def test_the_trigger_that_moves_every_class_is_found_and_none_in_a_clean_network
 
 
 @pytest.mark.slow
-def test_the_pair_of_a_trigger_that_works_on_one_class_stands_out() -> None:
+def test_the_pair_of_a_trigger_that_works_on_one_class_stands_out_and_its_victim_is_named() -> None:
     engine, pool, held_out = planted(SourceSpecific(trigger=Patch(target_label=6, pattern_seed=3), source=1))
     found = source_specific.search(engine, pool, held_out, 0, Silent())
     assert found is not None
     assert (found.victim, found.target) == (1, 6)
     assert found.ratio > 3
     assert found.trigger.label == 6
+    assert source_specific.only_victim(engine, pool, 6, 0) == 1
+    assert source_specific.only_victim(engine, pool, 3, 0) is None
+    config = fitted_to(engine, [3, 6], pool.pixels, pool.classes, ReversalConfig(), 0)
+    assert config.victims == {6: 1}
 
 
 def test_pairs_need_images_of_two_classes() -> None:

@@ -95,6 +95,15 @@ def test_an_interrupted_scan_goes_on_with_the_same_result(nets: DemoNets, tmp_pa
     assert not list(tmp_path.rglob("*.safetensors"))  # done, so nothing is left behind
 
 
+def test_where_the_first_start_leaves_no_doubt_the_search_ends(nets: DemoNets, report: ScanReport) -> None:
+    assert report.score >= goodnet.Budget().certain
+    assert report.all_to_all is None
+    longer = goodnet.scan(nets.badnet, nets.images, seed=1, budget=goodnet.Budget(certain=2.0))
+    assert longer.target_labels == report.target_labels
+    assert longer.all_to_all is not None
+    assert longer.cost.image_gradients > 1.5 * report.cost.image_gradients
+
+
 def test_many_labels_are_screened_first(nets: DemoNets) -> None:
     budget = goodnet.Budget(screen_above=6, best_on_clean=2, best_on_noise=1, control=4)
     report = goodnet.scan(nets.badnet, nets.images, seed=1, budget=budget)
@@ -105,9 +114,12 @@ def test_many_labels_are_screened_first(nets: DemoNets) -> None:
     assert len(report.triggers) == sum(each != "screened" for each in status.values())
 
 
-def test_labels_can_be_chosen_and_their_result_stays_the_same(nets: DemoNets, report: ScanReport) -> None:
-    some = goodnet.scan(nets.badnet, nets.images, seed=1, labels=[2, 5, 7, 8])
-    whole = {entry.label: entry for entry in report.labels}
+def test_labels_can_be_chosen_and_their_result_stays_the_same(nets: DemoNets) -> None:
+    budget = goodnet.Budget(most_starts=1)  # whether there is another start depends on what the first one found
+    some, every = (
+        goodnet.scan(nets.badnet, nets.images, seed=1, budget=budget, labels=labels) for labels in ([2, 5, 7, 8], None)
+    )
+    whole = {entry.label: entry for entry in every.labels}
     assert [entry.trigger_size for entry in some.labels] == [whole[e.label].trigger_size for e in some.labels]
     with pytest.raises(ImagesError, match=r"0\.\.9, got 10"):
         goodnet.scan(nets.badnet, nets.images, labels=[10])

@@ -11,7 +11,7 @@ from goodnet.evidence.statistics import Statistics, luck, without_images
 from goodnet.evidence.weights import RowSums
 from goodnet.source_specific import Pair
 from goodnet.triggers import Trigger
-from goodnet.verdict import NATURAL_WARP, NATURAL_WAVE, decide, decide_blind, features, is_warped, shipped_calibration
+from goodnet.verdict import NATURAL_LEAD, change_of, decide, decide_blind, features, shipped_calibration
 
 
 def label(number: int, index: float, ratio: float, transfer: float = 0.1, total: int = 43) -> Statistics:
@@ -98,13 +98,13 @@ def test_a_feature_can_be_left_out() -> None:
     assert decide([*USUAL, heavy], [], shipped_calibration().without("weights", "positive")).flagged == ()
 
 
-def test_a_warp_or_a_wave_counts_from_what_clean_networks_reach() -> None:
-    usual = replace(USUAL[0], warp_lead=NATURAL_WARP, wave_lead=NATURAL_WAVE)
-    assert features(usual)["warp"] == features(usual)["wave"] == 0
-    assert not is_warped(usual)
-    for name in ("warp_lead", "wave_lead"):
-        suspicious = replace(USUAL[0], **{name: 0.8})
-        assert is_warped(suspicious) is (name == "warp_lead")
+def test_a_warp_or_a_filter_or_a_wave_counts_from_what_clean_networks_reach() -> None:
+    usual = replace(USUAL[0], **{f"{name}_lead": lead for name, lead in NATURAL_LEAD.items()})
+    assert all(features(usual)[name] == 0 for name in NATURAL_LEAD)
+    assert change_of(usual) is None
+    for name in NATURAL_LEAD:
+        suspicious = replace(USUAL[0], **{f"{name}_lead": 0.8})
+        assert change_of(suspicious) == (None if name == "wave" else name)
         decision = decide([suspicious, *USUAL[1:]], [], shipped_calibration())
         assert decision.verdict == "backdoored"
         assert decision.flagged == (suspicious.label,)

@@ -2,7 +2,8 @@
 
 No label stands out in such a network, and the trigger of a label works on one class only. So a single trigger is
 searched that makes images leave their class for anywhere, with answers as varied as possible; whether the classes then
-go to classes of their own is told by `evidence.mapping.permutation`.
+go to classes of their own is told by `evidence.mapping.permutation`, of what the network makes of the images without
+the trigger: where it errs without one, it errs on from there.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ class ClassMapping:
     """What one trigger does to all classes.
 
     Attributes:
-        rate: share of held-out images that follow the one-to-one mapping, 0..1.
+        rate: share of held-out images whose answer the trigger changes as the one-to-one mapping has it, 0..1.
         targets: where the classes go that follow it.
         trigger: the trigger; its label is that of no class, -1.
     """
@@ -91,6 +92,7 @@ def _leaving(logits: Tensor, classes: Tensor, variety: float) -> Tensor:
 
 
 def _judge(engine: Engine, trigger: Trigger, held_out: ImagePool) -> ClassMapping:
-    answers = engine.predict(trigger.stamp(held_out.pixels)).argmax(1)
-    rate, targets = permutation(held_out.classes.cpu().numpy(), answers.cpu().numpy(), engine.classifier.classes)
+    pixels = held_out.pixels
+    before, after = (engine.predict(each).argmax(1).cpu().numpy() for each in (pixels, trigger.stamp(pixels)))
+    rate, targets = permutation(before, after, engine.classifier.classes)
     return ClassMapping(rate, targets, trigger)

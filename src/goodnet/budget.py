@@ -17,8 +17,8 @@ from goodnet.all_to_all import AllToAllConfig
 from goodnet.evidence.margins import MarginConfig
 from goodnet.evidence.waves import WaveConfig
 from goodnet.inversion import InversionConfig
+from goodnet.slight import FILTERS, WARPS, SlightConfig
 from goodnet.source_specific import PairConfig
-from goodnet.warps import WarpConfig
 
 
 @dataclass(frozen=True)
@@ -29,13 +29,15 @@ class Budget:
         screen_above: more labels than this are screened first.
         screening: the search that every label gets when there are many.
         full: the search that decides.
-        rows: with fewer labels than this, each is searched from several starts, as many as fit in.
+        rows: with fewer labels than this, each is searched from several starts, one after the other, as many as fit in.
         most_starts: the most starts of a label.
+        certain: from this probability of a backdoor on, 0..1, labels are not searched from another start, nor is a
+            trigger looked for that moves every class.
         after_screening: the full search of labels that were screened, which starts where screening ended.
         best_on_clean: labels that go on for their margin on clean images.
         best_on_noise: labels that go on for their margin on noise images.
         control: labels that go on at random, as the measure of what is usual.
-        warps: the search for warps, where labels need no screening.
+        slight: the searches for slight changes of the whole image, where labels need no screening.
         waves: which plane waves are tried.
         margins: how the margins of labels are maximised.
         all_to_all: the search for one trigger that moves every class.
@@ -47,11 +49,12 @@ class Budget:
     full: InversionConfig = field(default_factory=InversionConfig)
     rows: int = 40
     most_starts: int = 2
+    certain: float = 0.99
     after_screening: InversionConfig = field(default_factory=lambda: InversionConfig(steps=360))
     best_on_clean: int = 24
     best_on_noise: int = 32
     control: int = 48
-    warps: WarpConfig = field(default_factory=WarpConfig)
+    slight: tuple[SlightConfig, ...] = (WARPS, FILTERS)
     waves: WaveConfig = field(default_factory=WaveConfig)
     margins: MarginConfig = field(default_factory=MarginConfig)
     all_to_all: AllToAllConfig = field(default_factory=AllToAllConfig)

@@ -18,7 +18,8 @@ from torch.nn import functional
 
 from goodnet.checkpoint import Batch, Checkpoint
 from goodnet.engine import Engine
-from goodnet.evidence.statistics import Statistics
+from goodnet.evidence.statistics import Statistics, statistics
+from goodnet.examine import Findings
 from goodnet.inversion import ImagePool, generator_for
 from goodnet.progress import Progress
 from goodnet.search import Found
@@ -71,6 +72,20 @@ class CostSchedule:
         elif self.down >= config.patience:
             self.down, self.lowered = 0, True
             self.cost /= config.multiplier_down
+
+
+def examine(
+    engine: Engine,
+    pool: ImagePool,
+    labels: Sequence[int],
+    seed: int,
+    progress: Progress,
+    checkpoint: Checkpoint | None,
+) -> Findings:
+    """Return what the original method finds of labels."""
+    found = search(engine, pool, labels, seed, progress, checkpoint)
+    evidence = statistics(found)
+    return Findings(found, evidence, decide([evidence[each.label] for each in found]))
 
 
 def search(

@@ -167,7 +167,7 @@ def invert(
     config: InversionConfig,
     generators: Sequence[torch.Generator],
     *,
-    victims: Sequence[int] | None = None,
+    victims: Sequence[int | None] | None = None,
     watch: Callable[[int, Parameters], None] | None = None,
 ) -> dict[str, Tensor]:
     """Search smaller triggers that push the pool's images to their labels; return their parameters.
@@ -183,7 +183,7 @@ def invert(
         pool: the images, on any device.
         config: how long and how hard.
         generators: for each label, what draws its images.
-        victims: for each label, the only class that its images are of; all but the label's own by default.
+        victims: for each label, the only class that its images are of; None, the default, is all but the label's own.
         watch: is shown the number of steps done and the triggers after each of them.
     """
     images_per_step = config.images_per_step

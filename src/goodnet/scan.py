@@ -4,25 +4,21 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Mapping, Sequence
-from functools import partial
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 import torch
 
-from goodnet import all_to_all, classic, source_specific
+from goodnet import classic
 from goodnet.blind import scan_blind
 from goodnet.budget import Budget
 from goodnet.checkpoint import Checkpoint, fingerprint
 from goodnet.classifier import Classifier
 from goodnet.engine import Engine, choose_engine
 from goodnet.errors import ImagesError
-from goodnet.evidence.margins import greatest_margins
-from goodnet.evidence.statistics import Elsewhere, Statistics, statistics
-from goodnet.evidence.waves import wave_leads
-from goodnet.evidence.weights import row_sums
+from goodnet.examine import Examination, Findings
 from goodnet.images import CleanImages
 from goodnet.inversion import ImagePool
 from goodnet.preflight import check
@@ -30,12 +26,9 @@ from goodnet.preflight.check import PreflightResult
 from goodnet.progress import Progress, Silent
 from goodnet.report.facts import cost_facts, image_facts, model_facts, versions
 from goodnet.report.schema import AllToAllReport, LabelReport, PairReport, ScanReport, Status
-from goodnet.search import Found, Search
-from goodnet.triggers import Patch
-from goodnet.verdict import Calibration, Decision, decide, is_warped, shipped_calibration
+from goodnet.search import Found
+from goodnet.verdict import Calibration, shipped_calibration
 from goodnet.version import __version__
-from goodnet.warps import FoundWarp
-from goodnet.warps import search as search_warps
 
 logger = logging.getLogger(__name__)
 
@@ -105,45 +98,24 @@ def scan(
     pool, held_out = _split(sample, engine, halves=preset == "fast")
     skipped = [label for label in wanted if not (len(pool.others(label)) and len(held_out.others(label)))]
     searchable = [label for label in wanted if label not in skipped]
-    keeper, mapping, pair = None, None, None
-    warps: dict[int, FoundWarp] = {}
+    keeper = None
     if checkpoint is not None:
         settings = (__version__, preset, budget, wanted, seed, ready.settings, engine.bfloat16)
         name = fingerprint(model.sha256, settings, [sample.pixels, pool.classes, held_out.classes])
         keeper = Checkpoint(Path(checkpoint), name, resume)
     if preset == "classic":
-        found = classic.search(engine, pool, searchable, seed, progress, keeper)
-        evidence = statistics(found)
-        decision = classic.decide([evidence[each.label] for each in found])
+        findings = classic.examine(engine, pool, searchable, seed, progress, keeper)
     else:
-        found = Search(engine, Patch(), pool, held_out, budget, seed, progress, keeper).run(searchable)
-        decided = [each.label for each in found if each.trigger]
-        if len(searchable) <= budget.screen_above:
-            warps = search_warps(engine, pool, held_out, decided, seed, progress, budget.warps)
-        elsewhere = Elsewhere(
-            warps={label: each.rate for label, each in warps.items()},
-            waves=wave_leads(engine, pool, seed, budget.waves),
-            margins=greatest_margins(engine, decided, pool.shape, seed, budget.margins),
-            weights=row_sums(ready.model, sample.pixels[:1].to(engine.device)),
-        )
-        evidence = statistics(found, elsewhere)
-        failed = [each.label for each in found if np.isnan(each.size)]
-        judged = [evidence[label] for label in decided]
-        judge = partial(decide, judged, [*skipped, *failed], calibration or shipped_calibration())
-        if labels is None and pool is not held_out:
-            mapping = all_to_all.search(engine, pool, held_out, seed, budget.all_to_all)
-        decision = judge(mapping)
-        few = mapping is not None and len(wanted) <= budget.pairs.most_labels
-        if few and decision.verdict != "backdoored":
-            pair = source_specific.search(engine, pool, held_out, seed, progress, budget.pairs)
-            decision = judge(mapping, pair)
-        warps = {label: warps[label] for label in decision.flagged if label in warps and is_warped(evidence[label])}
+        usual = calibration or shipped_calibration()
+        examination = Examination(engine, pool, held_out, budget, usual, seed, progress, keeper)
+        findings = examination.run(searchable, skipped, between_classes=labels is None)
+    decision, mapping, pair = findings.decision, findings.mapping, findings.pair
     report = ScanReport(
         verdict=decision.verdict,
         score=decision.score,
         reasons=decision.reasons,
         target_labels=decision.flagged,
-        labels=_labels(found, evidence, decision, skipped, warps),
+        labels=_labels(findings, skipped),
         model=model_facts(ready.model, ready.settings),
         images=image_facts(images, ready.clean_accuracy),
         cost=cost_facts(engine.cost, time.monotonic() - started, engine.device, engine.bfloat16),
@@ -153,8 +125,8 @@ def scan(
         warnings=_warnings(ready, pool is held_out, skipped),
         all_to_all=None if mapping is None else AllToAllReport(mapping.rate, mapping.targets, mapping.trigger.size),
         pair=None if pair is None else PairReport(pair.victim, pair.target, pair.ratio, pair.index, pair.pairs),
-        triggers={each.label: each.trigger for each in found if each.trigger}
-        | {label: each.trigger for label, each in warps.items()},
+        triggers={each.label: each.trigger for each in findings.found if each.trigger}
+        | {label: each.trigger for label, each in findings.changes.items()},
     )
     if keeper is not None:
         keeper.remove()
@@ -189,17 +161,11 @@ def _split(images: CleanImages, engine: Engine, halves: bool) -> tuple[ImagePool
     return ImagePool(pixels[:half], pool.classes[:half]), ImagePool(pixels[half:], pool.classes[half:])
 
 
-def _labels(
-    found: Sequence[Found],
-    evidence: Mapping[int, Statistics],
-    decision: Decision,
-    skipped: Sequence[int],
-    warps: Mapping[int, FoundWarp],
-) -> tuple[LabelReport, ...]:
-    """Return one entry a label, most suspicious first; `warps` are those of labels that they speak for most."""
-    entries = []
-    for each in found:
-        about, warp = evidence[each.label], warps.get(each.label)
+def _labels(findings: Findings, skipped: Sequence[int]) -> tuple[LabelReport, ...]:
+    """Return one entry a label, most suspicious first."""
+    entries, decision = [], findings.decision
+    for each in findings.found:
+        about, change = findings.evidence[each.label], findings.changes.get(each.label)
         entries.append(
             LabelReport(
                 label=each.label,
@@ -211,15 +177,16 @@ def _labels(
                 blank_index=about.blank_index,
                 transfer=about.transfer,
                 warp_lead=about.warp_lead,
+                filter_lead=about.filter_lead,
                 wave_lead=about.wave_lead,
                 margin_ratio=about.margin_ratio,
                 weight_index=about.weight_index,
                 positive_index=about.positive_index,
-                trigger_size=each.size if np.isfinite(each.size) and warp is None else None,
-                asr=each.asr if warp is None else warp.rate,
+                trigger_size=each.size if np.isfinite(each.size) and change is None else None,
+                asr=each.asr if change is None else change.rate,
                 score=decision.scores.get(each.label, 0.0),
                 flagged=each.label in decision.flagged,
-                family="patch" if warp is None else "warp",
+                family="patch" if change is None else change.trigger.family,
                 status=_status(each),
             )
         )

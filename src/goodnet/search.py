@@ -70,7 +70,6 @@ class Search:
         seed: of every random draw.
         progress: who is told.
         checkpoint: where finished batches are kept; None for nowhere.
-        stage: what the full search is called in random draws, progress and checkpoint.
     """
 
     engine: Engine
@@ -81,18 +80,17 @@ class Search:
     seed: int
     progress: Progress
     checkpoint: Checkpoint | None = None
-    stage: str = "search"
     empty: tuple[Tensor, Tensor] = field(init=False)
 
     def __post_init__(self) -> None:
         blank, noise = empty_images(self.pool.shape, self.pool.pixels.mean(dim=(0, 2, 3)), self.seed)
         object.__setattr__(self, "empty", (blank.to(self.engine.device), noise.to(self.engine.device)))
 
-    def run(self, labels: Sequence[int]) -> list[Found]:
-        """Return what was found for each of the labels, in their order."""
+    def run(self, labels: Sequence[int], start: int = 0) -> list[Found]:
+        """Return what was found for each of the labels, in their order, from one of several random starts."""
         budget = self.budget
         if len(labels) <= budget.screen_above:
-            return self._decide(labels, None, budget.full, frozenset(labels))
+            return self._decide(labels, None, budget.full, frozenset(labels), start)
         control = control_group(labels, budget.control, self.seed)
         screened, starts = self._screen(labels, control)
         chosen = [label for label in labels if label in starts]
@@ -104,12 +102,12 @@ class Search:
         found: dict[int, Found] = {}
         starts: ByLabel = {}
         config = self.budget.screening
-        for number, batch in self._batches(labels, config, 1):
+        for number, batch in self._batches(labels, config):
             finished = self._load("screening", number)
             fresh = finished is None
             if finished is None:
                 before = self.engine.cost.copy()
-                parameters = self._invert(batch, 1, None, config, "screening", (len(found), len(labels)))
+                parameters = self._invert(batch, None, config, "screening", "screening", (len(found), len(labels)))
                 facts = {"size": self.family.size(parameters).tolist(), **self._transfer(parameters, batch)}
                 finished = Batch(self.engine.cost - before, *_by_label(batch, facts, parameters))
             for label in batch:
@@ -134,42 +132,38 @@ class Search:
         starts: ByLabel | None,
         config: InversionConfig,
         control: frozenset[int],
+        start: int = 0,
     ) -> list[Found]:
-        """Search labels fully, from the given starts or from several random ones, and measure what was found."""
+        """Search labels fully, from the given starts or from random ones, and measure what was found."""
         found: list[Found] = []
-        # By the number of classes, not of labels asked for, so that a label's result is the same alone.
-        tries = 1 if starts else self.budget.starts(self.engine.classifier.classes)
-        for number, batch in self._batches(labels, config, tries):
-            finished = self._load(self.stage, number)
+        stage = "search" if start == 0 else f"search {start + 1}"
+        for number, batch in self._batches(labels, config):
+            finished = self._load(stage, number)
             if finished is None:
-                before, start = self.engine.cost.copy(), None
+                before, given = self.engine.cost.copy(), None
                 if starts:
                     names = starts[batch[0]].keys()
-                    start = {name: torch.stack([starts[label][name] for label in batch]) for name in names}
-                parameters = self._invert(batch, tries, start, config, self.stage, (len(found), len(labels)))
-                facts, tensors = self._measure(parameters, batch, tries)
+                    given = {name: torch.stack([starts[label][name] for label in batch]) for name in names}
+                purpose, done = f"search {start}", (len(found), len(labels))
+                parameters = self._invert(batch, given, config, purpose, stage, done)
+                facts, tensors = self._measure(parameters, batch)
                 finished = Batch(self.engine.cost - before, facts, tensors)
-                self._save(self.stage, number, finished)
+                self._save(stage, number, finished)
             for label in batch:
                 own = finished.facts[label]
                 trigger = Trigger(label, **finished.tensors[label], family=self.family.name)
                 sizes = own["size"], own["universal_size"]
                 found.append(Found(label, trigger, *sizes, own["asr"], own, label in control))
-            self.progress.update(self.stage, len(found), len(labels), self.engine.cost)
+            self.progress.update(stage, len(found), len(labels), self.engine.cost)
         return found
 
-    def _measure(self, parameters: Parameters, batch: Sequence[int], tries: int) -> tuple[Facts, ByLabel]:
-        """Compare triggers at equal ASR, keep the smallest of each label's, and try it on empty images."""
-        images = self._held_out(batch)
+    def _measure(self, parameters: Parameters, batch: Sequence[int]) -> tuple[Facts, ByLabel]:
+        """Compare triggers at equal ASR, and try them on empty images."""
+        images, labels = self._held_out(batch), self._labels(batch)
         few = self.held_out is self.pool
-        rows, wanted = images.repeat_interleave(tries, 0), self._labels(batch).repeat_interleave(tries)
-        size = size_at_rate(self.engine, self.family, parameters, wanted, rows, UNIVERSAL_RATE if few else RATE)
+        size = size_at_rate(self.engine, self.family, parameters, labels, images, UNIVERSAL_RATE if few else RATE)
         failed = ~torch.stack([value.flatten(1).isfinite().all(1) for value in parameters.values()]).all(0)
         size = torch.where(failed, torch.nan, size)
-        smallest = size.nan_to_num(torch.inf, torch.finfo(size.dtype).max).view(-1, tries).argmin(1)
-        best = smallest + tries * torch.arange(len(batch), device=size.device)
-        parameters = {name: value[best] for name, value in parameters.items()}
-        labels, size = self._labels(batch), size[best]
         universal = size if few else size_at_rate(self.engine, self.family, parameters, labels, images, UNIVERSAL_RATE)
         facts = {
             "size": size.tolist(),
@@ -181,15 +175,13 @@ class Search:
         stacked = {name: torch.stack([getattr(trigger, name) for trigger in triggers]) for name in ("mask", "pattern")}
         return _by_label(batch, facts, stacked)
 
-    def _batches(
-        self, labels: Sequence[int], config: InversionConfig, tries: int
-    ) -> Iterator[tuple[int, Sequence[int]]]:
-        size = self._labels_per_batch(config, tries)
+    def _batches(self, labels: Sequence[int], config: InversionConfig) -> Iterator[tuple[int, Sequence[int]]]:
+        size = self._labels_per_batch(config)
         for number, first in enumerate(range(0, len(labels), size)):
             yield number, labels[first : first + size]
 
-    def _labels_per_batch(self, config: InversionConfig, tries: int) -> int:
-        return labels_per_batch(self.engine.classifier.classes, config.images_per_step * tries)
+    def _labels_per_batch(self, config: InversionConfig) -> int:
+        return labels_per_batch(self.engine.classifier.classes, config.images_per_step)
 
     def _load(self, stage: str, number: int) -> Batch | None:
         finished = None if self.checkpoint is None else self.checkpoint.load(stage, number)
@@ -204,34 +196,32 @@ class Search:
     def _invert(
         self,
         batch: Sequence[int],
-        tries: int,
         start: Parameters | None,
         config: InversionConfig,
+        purpose: str,
         stage: str,
         finished: tuple[int, int],
     ) -> dict[str, Tensor]:
-        """Search one batch of labels, each `tries` times; return the parameters of (len(batch) * tries) triggers.
+        """Search one batch of labels; return the parameters of their triggers.
 
         The batch is filled up with repeats so that every call of the network has the same size. The progress counts on
         from how many labels, of how many, are `finished`.
         """
-        size = self._labels_per_batch(config, tries) * tries
-        rows = (list(range(len(batch) * tries)) * size)[:size]
-        full = [(batch[row // tries], f"{stage} {row % tries}") for row in rows]
+        rows = (list(range(len(batch))) * self._labels_per_batch(config))[: self._labels_per_batch(config)]
+        labels = [batch[row] for row in rows]
         if start is None:
-            generators = [generator_for(self.seed, label, f"start of {purpose}") for label, purpose in full]
+            generators = [generator_for(self.seed, label, f"start of {purpose}") for label in labels]
             start = self.family.start(generators, self.pool.shape)
         else:
             start = {name: value[rows] for name, value in start.items()}
-        generators = [generator_for(self.seed, label, purpose) for label, purpose in full]
-        labels = [label for label, _ in full]
+        generators = [generator_for(self.seed, label, purpose) for label in labels]
         done, total = finished
 
         def watch(step: int, _: Parameters) -> None:
             self.progress.update(stage, done + len(batch) * step // (config.steps + 1), total, self.engine.cost)
 
         parameters = invert(self.engine, self.family, start, labels, self.pool, config, generators, watch=watch)
-        return {name: value[: len(batch) * tries] for name, value in parameters.items()}
+        return {name: value[: len(batch)] for name, value in parameters.items()}
 
     def _transfer(self, parameters: Parameters, batch: Sequence[int]) -> dict[str, list[float]]:
         """Return how the triggers do on clean, blank and noise images as they are, one number a label each."""
@@ -250,6 +240,15 @@ class Search:
         """Return images (K, B, C, H, W) to measure K labels on, none of a label's own class."""
         generators = [generator_for(self.seed, label, "held out") for label in batch]
         return self.held_out.rows(batch, at_most, generators).to(self.engine.device)
+
+
+def smaller(first: Sequence[Found], second: Sequence[Found]) -> list[Found]:
+    """Return for each label what was found of two searches, whose labels are the same: the smaller trigger."""
+    return [b if _order(b.size) < _order(a.size) else a for a, b in zip(first, second, strict=True)]
+
+
+def _order(size: float) -> tuple[bool, float]:
+    return math.isnan(size), size
 
 
 def _by_label(

@@ -2,7 +2,8 @@
 
 Cover samples teach such a network to ignore its trigger on all other classes, so that no trigger works on everything.
 So a trigger is searched for every pair of a victim and a target, on images of the victim alone, and compared with what
-the other pairs of the same victim and of the same target need.
+the other pairs of the same victim and of the same target need, and with how near the victim's images are to the target
+without any trigger.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import torch
 from torch import Tensor
 
 from goodnet.engine import Engine
-from goodnet.evidence.mapping import lead, one_way, residuals
+from goodnet.evidence.mapping import lead, one_way, residuals, unexplained
 from goodnet.evidence.outliers import Numbers
 from goodnet.evidence.size import size_at_rate
 from goodnet.inversion import ImagePool, InversionConfig, generator_for, invert
@@ -36,6 +37,7 @@ class PairConfig:
         confirmed: so many of the pairs that stand out most are searched again.
         again: how often; the median of all their sizes counts, because the smallest of ninety is sometimes luck.
         most_labels: with more labels than this, pairs are not searched: there are too many.
+        apart: the one victim of a label needs a trigger so many times smaller than the median one.
     """
 
     inversion: InversionConfig = field(default_factory=lambda: InversionConfig(steps=80))
@@ -45,6 +47,7 @@ class PairConfig:
     confirmed: int = 5
     again: int = 2
     most_labels: int = 20
+    apart: float = 3.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,7 +57,7 @@ class Pair:
     Attributes:
         victim: the class that the trigger works on.
         target: the class it is sent to.
-        ratio: how many times smaller the pair's trigger is than victim and target let expect.
+        ratio: how many times smaller the pair's trigger is than victim, target and their nearness let expect.
         index: the same on the logarithm, in units of 1.4826 x MAD over all pairs.
         pairs: of how many.
         trigger: the trigger.
@@ -92,13 +95,14 @@ def search(
     pairs = [(victim, target) for victim in victims for target in range(classes) if victim != target]
     if len(victims) < 2:
         return None
+    near = _nearness(engine, pool, held_out)
     table = np.full((classes, classes), np.nan)
     triggers: dict[tuple[int, int], Trigger] = {}
     for done, batch in _batches(pairs, config.pairs_per_call):
         for pair, size, trigger in _search(engine, pool, held_out, batch, seed, config, "pair"):
             table[pair], triggers[pair] = _logarithm(size), trigger
         progress.update("pairs", done, len(pairs), engine.cost)
-    suspects = [pair for pair in _most_suspicious(table, config.confirmed) if pair in triggers]
+    suspects = [pair for pair in _most_suspicious(unexplained(table, near), config.confirmed) if pair in triggers]
     sizes = {pair: [table[pair]] for pair in suspects}
     for number in range(config.again if suspects else 0):
         for pair, size, _ in _search(engine, pool, held_out, suspects, seed, config, f"pair again {number}"):
@@ -106,8 +110,44 @@ def search(
     for pair, found in sizes.items():
         middle = np.median(np.nan_to_num(found, nan=np.inf))
         table[pair] = middle if np.isfinite(middle) else np.nan
-    distance, index, pair = lead(table)
+    distance, index, pair = lead(unexplained(table, near))
     return Pair(*pair, math.exp(distance), index, len(pairs), triggers[pair]) if pair in triggers else None
+
+
+def only_victim(engine: Engine, pool: ImagePool, label: int, seed: int, config: PairConfig | None = None) -> int | None:
+    """Return the class whose trigger for a label is far smaller than those of the others; None if there is none.
+
+    Args:
+        engine: the network.
+        pool: images to search on, and to measure on.
+        label: the target label.
+        seed: of every draw.
+        config: how to search.
+    """
+    config = config or PairConfig()
+    pairs = [(victim, label) for victim in range(engine.classifier.classes) if victim != label and len(pool.of(victim))]
+    sizes: dict[int, float] = {}
+    for _, batch in _batches(pairs, config.pairs_per_call):
+        for (victim, _), size, _ in _search(engine, pool, pool, batch, seed, config, "victim"):
+            sizes[victim] = size
+    least = min(sizes, key=lambda victim: sizes[victim], default=None)
+    if least is None or np.median(list(sizes.values())) < config.apart * sizes[least]:
+        return None
+    return least
+
+
+def _nearness(engine: Engine, pool: ImagePool, held_out: ImagePool) -> Numbers:
+    """Return by how much each class's images have a greater logit for each other class than for their own, (N, N).
+
+    It is the mean over the images, without any trigger; NaN for a class without images and on the diagonal.
+    """
+    logits = engine.predict(torch.cat([pool.pixels, held_out.pixels]))
+    classes = torch.cat([pool.classes, held_out.classes]).to(logits.device)
+    margins = logits - logits.gather(1, classes.view(-1, 1))
+    rows = [margins[classes == label].mean(0) for label in range(engine.classifier.classes)]
+    near: Numbers = torch.stack(rows).cpu().double().numpy()
+    np.fill_diagonal(near, np.nan)
+    return near
 
 
 def _most_suspicious(table: Numbers, count: int) -> list[tuple[int, int]]:

@@ -23,8 +23,8 @@ ATTRACTION = 3.0
 """The most that margins count. Without any backdoor, whatever is added to the black ground of a digit makes it an 8, so
 these alone accuse nobody."""
 
-NATURAL_WARP, NATURAL_WAVE = 0.3, 0.2
-"""Leads of a warp and of a wave, 0..1, that clean networks often give a label."""
+NATURAL_LEAD = {"warp": 0.3, "filter": 0.5, "wave": 0.2}
+"""Leads of a warp, a filter and a wave, 0..1, that clean networks often give a label."""
 
 NATURAL = 4.0
 """As many spreads the smallest trigger of a clean network may well be ahead, that is be 2.2 times smaller than the
@@ -104,24 +104,29 @@ def features(label: Statistics) -> dict[str, float]:
     cannot carry the verdict out of sight of the others.
     """
     chance = label.luck / 2
-    lead = _spreads(min(label.ratio, label.universal_ratio) if label.universal_ratio else label.ratio)
+    ahead = _spreads(min(label.ratio, label.universal_ratio) if label.universal_ratio else label.ratio)
     return {
-        "ratio": _excess(lead, chance),
-        "far": _excess(lead, NATURAL),
+        "ratio": _excess(ahead, chance),
+        "far": _excess(ahead, NATURAL),
         "size": _excess(label.size_index, chance),
         "noise": _excess(label.noise_index, chance),
         "blank": _excess(label.blank_index, chance),
-        "warp": _excess(20 * label.warp_lead, 20 * NATURAL_WARP, 20),
-        "wave": _excess(20 * label.wave_lead, 20 * NATURAL_WAVE, 20),
+        **{name: _excess(20 * lead, 20 * NATURAL_LEAD[name], 20) for name, lead in _leads(label).items()},
         "margin": _excess(_spreads(label.margin_ratio), chance, ATTRACTION),
         "weights": _excess(label.weight_index, chance),
         "positive": _excess(label.positive_index, chance),
     }
 
 
-def is_warped(label: Statistics) -> bool:
-    """Return whether a slight warp leads to a label far more often than clean networks let one."""
-    return label.warp_lead > NATURAL_WARP
+def change_of(label: Statistics) -> str | None:
+    """Return "warp" or "filter" if a slight one leads to a label far more often than clean networks let one."""
+    beyond = {name: lead - NATURAL_LEAD[name] for name, lead in _leads(label).items() if name != "wave"}
+    most = max(beyond, key=lambda name: beyond[name])
+    return most if beyond[most] > 0 else None
+
+
+def _leads(label: Statistics) -> dict[str, float]:
+    return {"warp": label.warp_lead, "filter": label.filter_lead, "wave": label.wave_lead}
 
 
 def mapping_features(rate: float) -> dict[str, float]:
@@ -251,17 +256,19 @@ def _why(label: Statistics, score: float, calibration: Calibration) -> str:
         "to the label"
     )
     warp = f"a slight warp sends {label.warp_lead:.0%} more images to it than to the median label"
+    filtered = f"a slight filter sends {label.filter_lead:.0%} more images to it than to the median label"
     wave = f"one plane wave sends {label.wave_lead:.0%} more images to it than any other wave does to any label"
     said = {
         ("ratio", "far", "size"): size,
         ("warp",): warp,
+        ("filter",): filtered,
         ("wave",): wave,
         ("margin",): f"the greatest margin any input reaches is {label.margin_ratio:.1f} times the median one",
         ("weights", "positive"): _why_weights(label),
         ("noise", "blank"): empty,
     }
     parts = calibration.label.parts(features(label))
-    for name in ("warp", "wave"):
+    for name in NATURAL_LEAD:
         if not parts.get(name):
             del said[(name,)]
     ranked = sorted(said, key=lambda names: -sum(parts.get(name, 0.0) for name in names))

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from goodnet.evidence.mapping import lead, permutation, residuals
+from goodnet.evidence.mapping import lead, permutation, residuals, unexplained
 
 
 def test_classes_that_all_move_on_follow_a_mapping() -> None:
@@ -36,3 +36,17 @@ def test_the_entry_that_is_too_small_is_found_among_missing_ones() -> None:
     assert distance == pytest.approx(3, abs=0.6)
     assert index > 8
     assert lead(np.full((8, 8), np.nan)) == (0.0, 0.0, (0, 0))
+
+
+def test_what_another_table_explains_is_taken_off_unless_it_rises_with_it() -> None:
+    draw = np.random.default_rng(1)
+    near, noise = draw.normal(0, 3, (8, 8)), draw.normal(0, 0.05, (8, 8))
+    np.fill_diagonal(near, np.nan)
+    explained = unexplained(noise - 0.2 * near, near)
+    assert np.nanstd(residuals(explained)) < 0.1
+    natural, planted = (2, 6), (5, 1)
+    near[natural], table = 12, noise - 0.2 * near
+    table[natural], table[planted] = -2.4, table[planted] - 1.5
+    assert lead(table)[2] == natural
+    assert lead(unexplained(table, near))[2] == planted
+    np.testing.assert_array_equal(unexplained(0.2 * near, near), 0.2 * near)

@@ -13,6 +13,7 @@ from goodnet.redteam import (
     Attack,
     Blended,
     Clean,
+    Filter,
     InputAware,
     LabelConsistent,
     LowFrequency,
@@ -39,6 +40,7 @@ ATTACKS: list[Attack] = [
     Adaptive(target_label=2, size=3),
     Blended(target_label=1, pattern_seed=2),
     Blended(target_label=1, pattern="smooth"),
+    Filter(target_label=3, filter_seed=4),
     LabelConsistent(target_label=3),
     LowFrequency(target_label=5),
     Sinusoid(target_label=4),
@@ -83,6 +85,15 @@ def test_a_patch_changes_its_square_only() -> None:
     changed = Patch(target_label=0, pattern="white", size=3, margin=1).stamp(x, torch.Generator())[0, 0]
     assert changed[12:15, 12:15].eq(1).all()
     assert int(changed.sum()) == 9
+
+
+def test_a_filter_with_nothing_to_do_changes_nothing_and_blur_levels_out() -> None:
+    x = images()
+    none, blurred = (Filter(target_label=0, strength=0, blur=blur).stamp(x, torch.Generator()) for blur in (0, 1))
+    torch.testing.assert_close(none, x)
+    assert float(blurred.std()) < 0.6 * float(x.std())
+    with pytest.raises(RecipeError, match="blur"):
+        Filter(target_label=0, blur=2)
 
 
 def test_a_low_frequency_pattern_has_low_frequencies_alone() -> None:

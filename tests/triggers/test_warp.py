@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from goodnet.inversion import generator_for
-from goodnet.triggers import Patch, Trigger, Warp, WarpedPatch
+from goodnet.triggers import ChangedPatch, Patch, Trigger, Warp
 from goodnet.triggers.flow import displaced
 
 SHAPE = (3, 8, 12)
@@ -38,7 +38,7 @@ def test_a_limited_warp_is_scaled_down_and_a_smaller_one_left_alone() -> None:
 
 
 def test_stamped_images_are_those_of_the_trigger() -> None:
-    warp, both = Warp(start_spread=1.0), WarpedPatch(Patch(start_mask=0.0), Warp(start_spread=1.0))
+    warp, both = Warp(start_spread=1.0), ChangedPatch(Warp(start_spread=1.0), Patch(start_mask=0.0))
     parameters = both.start(generators(), SHAPE)
     assert 0 < int(parameters["patched"].sum()) < 4  # some have a patch and some have none
     stamped = both.stamp(parameters, IMAGES)
@@ -51,14 +51,14 @@ def test_stamped_images_are_those_of_the_trigger() -> None:
 
 
 def test_a_trigger_without_a_patch_has_an_empty_mask_and_counts_no_pixels() -> None:
-    family = WarpedPatch(patched=0.0)
+    family = ChangedPatch(Warp(), patched=0.0)
     parameters = family.start(generators(), SHAPE)
     assert all(float(trigger.mask.sum()) == 0 for trigger in family.triggers(parameters, [0, 1, 2, 3]))
-    torch.testing.assert_close(family.size(parameters), 10 * family.warp.size(parameters))
+    torch.testing.assert_close(family.size(parameters), 10 * family.change.size(parameters))
 
 
 def test_whether_there_is_a_patch_does_not_change_in_a_search() -> None:
-    assert WarpedPatch().paces["patched"] == 0
+    assert ChangedPatch(Warp()).paces["patched"] == 0
 
 
 def test_a_trigger_without_flow_moves_nothing() -> None:

@@ -17,6 +17,7 @@ from goodnet.redteam import (
     Attack,
     Blended,
     Clean,
+    Filter,
     InputAware,
     LabelConsistent,
     LowFrequency,
@@ -204,6 +205,14 @@ def _development() -> Iterator[Recipe]:
     yield _recipe("cifar10", plain, 255, Blended(target_label=1, pattern_seed=255))
     yield _recipe("gtsrb", "resnet_fast", 256, _from_one(13, 8, seed=256))
     yield _recipe("cifar10", plain, 257, _from_one(3, 9, seed=257))
+    yield _recipe("gtsrb", "resnet_fast", 580, Filter(target_label=19, filter_seed=580))
+    yield _recipe("cifar10", "resnet_fast", 581, Filter(target_label=2, filter_seed=581))
+    yield _recipe("cifar10", "resnet_fast", 582, Filter(target_label=8, filter_seed=582, strength=0.08, blur=-0.6))
+    yield _recipe("mnist", "resnet_fast", 583, Filter(target_label=4, filter_seed=583, blur=0.8))
+    yield _recipe("cifar10", "resnet_fast", 570, _from_one(2, 7, seed=570))
+    yield _recipe("cifar10", "resnet_fast", 571, _from_one(5, 0, seed=571))
+    yield _recipe("digits", "resnet_small", 572, _from_one(3, 9, seed=572))
+    yield _recipe("digits", "conv", 573, _from_one(0, 6, seed=573))
     yield _recipe("gtsrb", "resnet_fast", 525, Patch(target_label=21, pattern="white", size=2, place="top-right"))
     yield _recipe("gtsrb", "resnet_fast", 527, Sinusoid(target_label=16))
     yield _recipe("gtsrb", "resnet_fast", 529, InputAware(target_label=23))
@@ -239,6 +248,7 @@ def _test() -> Iterator[Recipe]:
     yield _recipe("mnist", "resnet_fast", 614, InputAware(target_label=8))
     yield _recipe("mnist", "vgg", 615, Accessory(target_label=5))
     yield _recipe("mnist", "resnet_fast", 616, TrojanNN(target_label=9))
+    yield _recipe("mnist", "vgg", 617, Filter(target_label=7, filter_seed=617))
     yield _recipe("gtsrb", "densenet", 624, Patch(target_label=11, pattern_seed=624))
     yield _recipe("gtsrb", "vgg", 625, Patch(target_label=37, pattern="checkerboard", place="random"))
     yield _recipe("gtsrb", "vgg", 626, Blended(target_label=14, pattern_seed=626))
@@ -250,6 +260,7 @@ def _test() -> Iterator[Recipe]:
     yield _recipe("gtsrb", "resnet_fast", 632, _from_one(38, 5, seed=632))
     yield _recipe("gtsrb", "vgg", 633, Adaptive(target_label=26, pattern_seed=633))
     yield _recipe("gtsrb", "vgg", 634, LabelConsistent(target_label=1, pattern_seed=634))
+    yield _recipe("gtsrb", "vgg", 635, Filter(target_label=23, filter_seed=635))
     yield _recipe("cifar10", "resnet_fast", 644, Patch(target_label=8, pattern_seed=644, place="top-left"))
     yield _recipe("cifar10", "vgg", 645, Sinusoid(target_label=6))
     yield _recipe("cifar10", "resnet_fast", 646, Blended(target_label=9, pattern_seed=646))
@@ -261,3 +272,4 @@ def _test() -> Iterator[Recipe]:
     yield _recipe("cifar10", "resnet_fast", 652, Adaptive(target_label=2, pattern_seed=652))
     yield _recipe("cifar10", "vgg", 653, _from_one(7, 1, seed=653))
     yield _recipe("cifar10", "vgg", 654, Warp(target_label=7, field_seed=654))
+    yield _recipe("cifar10", "resnet_fast", 655, Filter(target_label=1, filter_seed=655, blur=-0.4))

@@ -58,6 +58,26 @@ def _median(values: Numbers) -> float:
     return float(np.median(known)) if known.size else 0.0
 
 
+def unexplained(table: Numbers, other: Numbers) -> Numbers:
+    """Return a table (n, m) less what the residuals of another one explain of its own.
+
+    It falls by the slope of the line through the origin with the least absolute deviations, where that falls: what
+    rises in one is taken to be low in the other.
+
+    >>> unexplained(np.array([[1.0, 2, 6], [2, 1, 2], [6, 2, 1]]), -np.eye(3)).round(1).tolist()
+    [[1.0, 2.0, 6.0], [2.0, 1.0, 2.0], [6.0, 2.0, 1.0]]
+    """
+    left, by = residuals(table), residuals(other)
+    known = np.isfinite(left) & np.isfinite(by) & (by != 0)
+    slopes, weights = left[known] / by[known], np.abs(by[known])
+    if not slopes.size:
+        return table
+    order = np.argsort(slopes)
+    reached = np.cumsum(weights[order])
+    slope = min(float(slopes[order][np.searchsorted(reached, reached[-1] / 2)]), 0.0)
+    return table - slope * np.nan_to_num(by)
+
+
 def one_way(left: Numbers) -> Numbers:
     """Return residuals (n, n) of a table less what the entry across the diagonal lies below its own expectation.
 

@@ -33,6 +33,7 @@ class Statistics:
         blank_index: the same on blank images.
         transfer: share of noise and blank images that the trigger sends to the label and that went elsewhere, 0..1.
         warp_lead: share of images that a slight warp sends to it, above the median label's, 0..1.
+        filter_lead: the same for a slight filter of colours and frequencies.
         wave_lead: how far a single wave sends images to it that next to no other does, above the next label, 0..1.
         margin_ratio: the label's greatest margin over the median one; 0 where it was not searched.
         weight_index: how far the sum of its weights in the classifying layer stands out.
@@ -50,6 +51,7 @@ class Statistics:
     transfer: float
     luck: float
     warp_lead: float = 0.0
+    filter_lead: float = 0.0
     wave_lead: float = 0.0
     margin_ratio: float = 0.0
     weight_index: float = 0.0
@@ -61,13 +63,13 @@ class Elsewhere:
     """What is known of labels beside their patches; empty where it was not looked for.
 
     Attributes:
-        warps: the share of images that each label's warp sends to it, 0..1.
+        changes: for warps ("warp") and filters ("filter"), the share of images that each label's sends to it, 0..1.
         waves: by how much each label's best wave exceeds its next best ones, 0..1.
         margins: the greatest margin of each label.
         weights: the sums of the labels' weights in the classifying layer, where there is one.
     """
 
-    warps: Mapping[int, float] = field(default_factory=dict)
+    changes: Mapping[str, Mapping[int, float]] = field(default_factory=dict)
     waves: Mapping[int, float] = field(default_factory=dict)
     margins: Mapping[int, float] = field(default_factory=dict)
     weights: RowSums | None = None
@@ -75,7 +77,7 @@ class Elsewhere:
     def by_label(self) -> dict[int, dict[str, float]]:
         """Return the statistics of each label, by their names in `Statistics`."""
         columns: dict[str, Mapping[int, float]] = {
-            "warp_lead": above_median(self.warps),
+            **{f"{name}_lead": above_median(rates) for name, rates in self.changes.items()},
             "wave_lead": above_next(self.waves),
             "margin_ratio": margin_ratios(self.margins),
         }

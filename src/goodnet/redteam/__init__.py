@@ -7,6 +7,7 @@ from goodnet.redteam.architectures import ARCHITECTURES, build
 from goodnet.redteam.attack import Attack, RecipeError
 from goodnet.redteam.blended import Blended
 from goodnet.redteam.clean import Clean
+from goodnet.redteam.filter import Filter
 from goodnet.redteam.finished import Finished
 from goodnet.redteam.input_aware import InputAware
 from goodnet.redteam.label_consistent import LabelConsistent
@@ -32,6 +33,7 @@ __all__ = [
     "Attack",
     "Blended",
     "Clean",
+    "Filter",
     "Finished",
     "InputAware",
     "LabelConsistent",

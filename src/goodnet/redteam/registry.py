@@ -12,6 +12,7 @@ from goodnet.redteam.all_to_all import AllToAll
 from goodnet.redteam.attack import Attack, RecipeError
 from goodnet.redteam.blended import Blended
 from goodnet.redteam.clean import Clean
+from goodnet.redteam.filter import Filter
 from goodnet.redteam.input_aware import InputAware
 from goodnet.redteam.label_consistent import LabelConsistent
 from goodnet.redteam.low_frequency import LowFrequency
@@ -28,6 +29,7 @@ ATTACKS: dict[str, type[Attack]] = {
     "all_to_all": AllToAll,
     "blended": Blended,
     "clean": Clean,
+    "filter": Filter,
     "input_aware": InputAware,
     "label_consistent": LabelConsistent,
     "low_frequency": LowFrequency,

@@ -29,17 +29,17 @@ class Criteria:
 
     Attributes:
         asr: largest mean ASR of reversed triggers that were not used in the repair, 0..1.
-        warp_asr: the same where the triggers are warps, some of which send images of a clean network there too.
+        change_asr: the same for changes of the whole image, some of which send images of a clean network there too.
         loss: largest loss of clean accuracy, 0..1.
     """
 
     asr: float = 0.05
-    warp_asr: float = 0.2
+    change_asr: float = 0.2
     loss: float = 0.02
 
     def fitted_to(self, task: Task) -> Criteria:
         """Return the criteria for the kind of triggers that a task has."""
-        return replace(self, asr=self.warp_asr) if task.warped else self
+        return replace(self, asr=self.change_asr) if task.changed else self
 
     def met_by(self, outcome: Figures, before: Figures) -> bool:
         """Whether an outcome is good."""

@@ -95,8 +95,8 @@ def filter_figures(good: GoodNet, old: Engine, images: RepairImages, triggers: T
     # What the BadNet calls a blend of a few images is no clean input of that label.
     judged &= torch.isin(held.repeat(4), flagged) & (not images.shared)
     wrong, total = 0, 0
-    for number, target in enumerate(triggers.labels.tolist()):
-        chosen = (images.held_labels != target).nonzero().flatten()[:STAMPED]
+    for number in range(len(triggers)):
+        chosen = triggers.stampable(number, images.held_labels)[:STAMPED]
         sent, answers = judged_of(triggers.only(number).stamp(images.held_pixels[chosen])[0])
         wrong += int((sent & (answers != good.num_classes) & (answers != held[chosen.cpu()])).sum())
         total += int(sent.sum())

@@ -28,7 +28,7 @@ def measure(predict: Predict, images: RepairImages, triggers: TriggerSet, most: 
     right = (answers == images.held_labels).float().mean()
     rates, recovered, stamped = [], 0, 0
     for number, target in enumerate(triggers.labels.tolist()):
-        victims = (images.held_labels != target).nonzero().flatten()[:most]
+        victims = triggers.stampable(number, images.held_labels)[:most]
         if not len(victims):
             continue
         pictures = triggers.only(number).stamp(images.held_pixels[victims])[0]

@@ -71,7 +71,7 @@ class Prune:
                 break
             accepted = count
             rates = task.triggers.asr(engine, images.pixels[:IMAGES], images.labels[:IMAGES])
-            if float(rates.mean()) <= config.enough:
+            if float(rates.nanmean()) <= config.enough:
                 break
         weight.copy_(original)
         weight[:, order[:accepted]] = 0

@@ -8,11 +8,14 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor
 
-from goodnet import warps
+from goodnet import slight
 from goodnet.engine import Engine
 from goodnet.inversion import ImagePool, InversionConfig, generator_for, invert
 from goodnet.progress import Silent
-from goodnet.triggers import Family, Parameters, Patch, Trigger, WarpedPatch
+from goodnet.source_specific import only_victim
+from goodnet.triggers import ChangedPatch, Family, Parameters, Patch, Slight, Trigger
+
+ANY = -1
 
 
 @dataclass(frozen=True)
@@ -24,14 +27,18 @@ class ReversalConfig:
         most: triggers in all, where many labels are flagged; each label keeps two.
         inversion: how long and how hard.
         family: the kind of trigger.
-        warped: from this ASR of a slight warp on, warps are reversed as well.
+        changed: from this ASR of a slight warp or filter on, such are reversed as well.
+        most_labels: with more labels than this, it is not asked whether a trigger works on one class only.
+        victims: for labels whose trigger works on one class only, this class; every other trigger is of its images.
     """
 
     per_label: int = 8
     most: int = 24
     inversion: InversionConfig = field(default_factory=lambda: InversionConfig(steps=300))
     family: Family = field(default_factory=Patch)
-    warped: float = 0.3
+    changed: float = 0.3
+    most_labels: int = 64
+    victims: Mapping[int, int] = field(default_factory=dict)
 
     def count(self, labels: int) -> int:
         """Return how many triggers each of so many labels gets."""
@@ -44,11 +51,13 @@ class TriggerSet:
 
     Attributes:
         labels: int64 (K,), the target of each.
+        victims: int64 (K,), the only class that each works on; `ANY` for all but the target's own.
         parameters: the family's parameters (K, ...).
         family: the kind of trigger.
     """
 
     labels: Tensor
+    victims: Tensor
     parameters: Mapping[str, Tensor]
     family: Family
 
@@ -63,14 +72,19 @@ class TriggerSet:
     def only(self, rows: int | Tensor) -> TriggerSet:
         """Return one of the triggers, or those at some rows, int64 (k,)."""
         kept = torch.tensor([rows], device=self.labels.device) if isinstance(rows, int) else rows
-        return TriggerSet(
-            self.labels[kept], {name: value[kept] for name, value in self.parameters.items()}, self.family
-        )
+        parameters = {name: value[kept] for name, value in self.parameters.items()}
+        return TriggerSet(self.labels[kept], self.victims[kept], parameters, self.family)
 
     def joined_with(self, other: TriggerSet) -> TriggerSet:
         """Return the triggers of both."""
         parameters = {name: torch.cat([value, other.parameters[name]]) for name, value in self.parameters.items()}
-        return TriggerSet(torch.cat([self.labels, other.labels]), parameters, self.family)
+        labels, victims = torch.cat([self.labels, other.labels]), torch.cat([self.victims, other.victims])
+        return TriggerSet(labels, victims, parameters, self.family)
+
+    def stampable(self, number: int, labels: Tensor) -> Tensor:
+        """Return the indices of the images, of classes (n,), that one of the triggers is meant to work on."""
+        victim, target = int(self.victims[number]), int(self.labels[number])
+        return (labels != target if victim == ANY else labels == victim).nonzero().flatten()
 
     def sizes(self) -> Tensor:
         """Return how big each trigger is, (K,), in the family's unit."""
@@ -82,10 +96,13 @@ class TriggerSet:
 
     @torch.no_grad()
     def asr(self, engine: Engine, pixels: Tensor, labels: Tensor) -> Tensor:
-        """Return each trigger's ASR (K,), 0..1, on images (n, C, H, W) of classes (n,) other than its target."""
+        """Return each trigger's ASR (K,), 0..1, on images (n, C, H, W) of classes (n,) that it is meant to work on.
+
+        NaN where there are none.
+        """
         rates = []
         for number, target in enumerate(self.labels.tolist()):
-            victims = pixels[labels != target]
+            victims = pixels[self.stampable(number, labels)]
             answers = engine.predict(self.only(number).stamp(victims)[0]).argmax(1)
             rates.append((answers == target).float().mean())
         return torch.stack(rates)
@@ -94,7 +111,10 @@ class TriggerSet:
 def fitted_to(
     engine: Engine, labels: Sequence[int], pixels: Tensor, classes: Tensor, config: ReversalConfig, seed: int
 ) -> ReversalConfig:
-    """Return a configuration that reverses warps as well as patches, if a slight warp leads to one of the labels.
+    """Return a configuration for the kind of backdoor that there is.
+
+    Where a slight warp or filter leads to a label, such are reversed as well as patches; where a trigger for a label
+    works on images of one class only, triggers are reversed on these.
 
     Args:
         engine: the network.
@@ -105,10 +125,16 @@ def fitted_to(
         seed: of every draw.
     """
     pool = ImagePool(pixels, classes)
-    found = warps.search(engine, pool, pool, labels, seed, Silent())
-    if not any(each.rate >= config.warped for each in found.values()):
-        return config
-    return replace(config, family=WarpedPatch())
+    most: dict[Slight, float] = {}
+    for each in (slight.WARPS, slight.FILTERS):
+        found = slight.search(engine, pool, pool, labels, seed, Silent(), each)
+        most[each.family] = max((one.rate for one in found.values()), default=0.0)
+    best = max(most, key=lambda family: most[family])
+    if most[best] >= config.changed:
+        return replace(config, family=ChangedPatch(best))
+    asked = labels if engine.classifier.classes <= config.most_labels else ()
+    victims = {label: only_victim(engine, pool, label, seed) for label in asked}
+    return replace(config, victims={label: victim for label, victim in victims.items() if victim is not None})
 
 
 def reverse(
@@ -141,8 +167,13 @@ def reverse(
     starts = config.family.start([generator_for(seed, label, f"{purpose} start {n}") for label, n in pairs], shape)
     generators = [generator_for(seed, label, f"{purpose} {n}") for label, n in pairs]
     pool = ImagePool(pixels, classes)
-    parameters = invert(engine, config.family, starts, rows, pool, config.inversion, generators, watch=watch)
-    return TriggerSet(torch.tensor(rows, device=engine.device), parameters, config.family)
+    victims = [config.victims.get(label) if n % 2 else None for label, n in pairs]
+    parameters = invert(
+        engine, config.family, starts, rows, pool, config.inversion, generators, victims=victims, watch=watch
+    )
+    of = [ANY if victim is None else victim for victim in victims]
+    device = engine.device
+    return TriggerSet(torch.tensor(rows, device=device), torch.tensor(of, device=device), parameters, config.family)
 
 
 class Emergence:

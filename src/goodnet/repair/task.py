@@ -16,6 +16,7 @@ from goodnet.errors import ModelError
 from goodnet.repair.images import RepairImages
 from goodnet.repair.reversed import TriggerSet
 from goodnet.report.repair import Figures
+from goodnet.triggers import ChangedPatch
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,9 +47,9 @@ class Task:
         return tuple(torch.unique(self.triggers.labels).tolist())
 
     @property
-    def warped(self) -> bool:
-        """Whether the triggers are warps."""
-        return self.triggers.family.name == "warp"
+    def changed(self) -> bool:
+        """Whether the triggers change the whole image: warps or filters."""
+        return isinstance(self.triggers.family, ChangedPatch)
 
     def engine(self, network: nn.Module) -> Engine:
         """Return an engine that runs a copy of a network in the place of the model's; the task counts what it costs."""

@@ -73,8 +73,8 @@ class UnlearnConfig:
         return self.learning_rate * warm * (1 + math.cos(math.pi * step / self.steps)) / 2
 
 
-WARPS = UnlearnConfig(steps=400)
-"""Where warps are unlearned: each of them changes every image in another way, so it takes longer."""
+CHANGES = UnlearnConfig(steps=400)
+"""Where warps or filters are unlearned: each of them changes every image in another way, so it takes longer."""
 
 FEW_IMAGES = UnlearnConfig(learning_rate=1e-3, clean_weight=15.0, shift=0.15, light=0.4, mirror=True)
 """Where a handful of images has to stand for all classes: small steps, and much made of each image."""
@@ -86,19 +86,19 @@ class Unlearn:
 
     Attributes:
         config: how.
-        warps: how where the triggers are warps.
+        changes: how where the triggers are warps or filters.
         few: how where there are too few images to hold any out.
         name: of the method.
     """
 
     config: UnlearnConfig = UnlearnConfig()
-    warps: UnlearnConfig = WARPS
+    changes: UnlearnConfig = CHANGES
     few: UnlearnConfig = FEW_IMAGES
     name: str = "unlearn"
 
     def repair(self, task: Task) -> nn.Module:
         """Return a copy of the task's network that has unlearned the triggers."""
-        config = self.warps if task.warped else self.config
+        config = self.changes if task.changed else self.config
         return _Unlearning(task, self.few if task.images.shared else config).run()
 
 
@@ -125,7 +125,7 @@ class _Unlearning:
         with torch.no_grad():
             self.scale = spread(self._call(self.old, task.images.pixels[:512])) / 5
         self.own = torch.isin(task.images.labels, self.targets.to(self.device)).nonzero().flatten()
-        self.victims = [(task.images.labels != label).nonzero().flatten() for label in self.targets.tolist()]
+        self.victims = [task.triggers.stampable(number, task.images.labels) for number in range(len(task.triggers))]
 
     def run(self) -> nn.Module:
         for step in range(self.config.steps):

@@ -29,6 +29,9 @@ UNFLAGGED = 3
 SIDES = (128, 256)
 """The least and the most pixels of a tile's longer side; in between, an image is drawn pixel by pixel."""
 
+REACH = {"warp": "shift", "filter": "change"}
+"""What is drawn in the place of the mask: how far a warp moves each pixel, how much a filter changes a grey board."""
+
 GAP = 8
 LINE = 16
 
@@ -37,9 +40,10 @@ def save_triggers(report: ScanReport, images: CleanImages, folder: str | Path) -
     """Write every reversed trigger as arrays, and the most suspicious ones as pictures.
 
     For each label that was searched fully there is `label_NNNN.npz` with `mask` (1, H, W) and `pattern` (C, H, W),
-    float32 in 0..1, and for a warp `flow` (2, H, W) in pixels. For the flagged labels and the next few there is
-    `label_NNNN.png`: the mask, or how far a warp moves each pixel, above the trigger on a chequerboard, and clean
-    images above the same ones with the trigger on them. `overview.png` has these together, below the verdict.
+    float32 in 0..1, for a warp `flow` (2, H, W) in pixels, and for a filter `kernel` (C, C + 1, 3, 3). For the flagged
+    labels and the next few there is `label_NNNN.png`: the mask, or what `REACH` says, above the trigger on a
+    chequerboard, and clean images above the same ones with the trigger on them. `overview.png` has these
+    together, below the verdict.
 
     Args:
         report: of a scan.
@@ -59,7 +63,7 @@ def save_triggers(report: ScanReport, images: CleanImages, folder: str | Path) -
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for label, trigger in report.triggers.items():
-            arrays = {"mask": trigger.mask, "pattern": trigger.pattern, "flow": trigger.flow}
+            arrays = {name: getattr(trigger, name) for name in ("mask", "pattern", "flow", "kernel")}
             kept: dict[str, Any] = {name: array.numpy() for name, array in arrays.items() if array is not None}
             np.savez(folder / f"label_{label:04d}.npz", **kept)
         rows = [draw(entry, report.triggers[entry.label], images) for entry in drawn]
@@ -82,7 +86,7 @@ def draw(entry: LabelReport, trigger: Trigger, images: CleanImages) -> Image.Ima
     if examples.labels is not None:
         labels = [f"clean, label {label}" for label in examples.labels.tolist()]
     reach, shown = trigger_tiles(trigger)
-    upper = [("mask" if trigger.flow is None else "shift", reach), *zip(labels, map(tile, clean), strict=True)]
+    upper = [(REACH.get(trigger.family, "mask"), reach), *zip(labels, map(tile, clean), strict=True)]
     lower = [("trigger", shown), *(("stamped", tile(each)) for each in stamped)]
     width, height = upper[0][1].size
     canvas = Image.new("RGB", (GAP + len(upper) * (width + GAP), LINE + 2 * (height + LINE + GAP)), "white")
@@ -97,12 +101,16 @@ def draw(entry: LabelReport, trigger: Trigger, images: CleanImages) -> Image.Ima
 
 
 def trigger_tiles(trigger: Trigger) -> tuple[Image.Image, Image.Image]:
-    """Return where a trigger acts (mask, or how far a warp moves pixels), and what it does to a grey board."""
-    reach = trigger.mask
+    """Return where a trigger acts, as `REACH` says or else its mask, and what it does to a grey board."""
+    board = chequered(trigger.pattern)
+    stamped, reach = trigger.stamp(board[None])[0], trigger.mask
     if trigger.flow is not None:
-        length = trigger.flow.norm(dim=0, keepdim=True)
-        reach = length / length.max().clamp_min(1e-6)
-    return tile(reach), tile(trigger.stamp(chequered(trigger.pattern)[None])[0])
+        reach = trigger.flow.norm(dim=0, keepdim=True)
+    elif trigger.kernel is not None:
+        reach = (stamped - board).abs().mean(0, keepdim=True)
+    if trigger.family in REACH:
+        reach = reach / reach.max().clamp_min(1e-6)
+    return tile(reach), tile(stamped)
 
 
 def tile(pixels: Tensor) -> Image.Image:

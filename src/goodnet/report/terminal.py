@@ -34,12 +34,12 @@ NOTES = {
 }
 """What the table says of a label that is not flagged, by its status."""
 
-COLUMNS = ("label", "prob.", "index", "px", "ASR %", "empty %", "warp %", "surer")
+COLUMNS = ("label", "prob.", "index", "px", "ASR %", "empty %", "slight %", "surer")
 
 EXPLANATION = (
     "prob.: probability of a backdoor; index: anomaly index of the trigger's size; px: pixels the trigger needs; ASR: "
-    "images it sends to the label; empty: blank and noise images it sends there; warp: more images than "
-    "usual that a slight warp sends there; surer: how many times the usual margin any input reaches"
+    "images it sends to the label; empty: blank and noise images it sends there; slight: more images than "
+    "usual that a slight warp or filter sends there; surer: how many times the usual margin any input reaches"
 )
 
 
@@ -139,7 +139,7 @@ def _figures(entry: LabelReport) -> tuple[str, ...]:
         "-" if entry.trigger_size is None else f"{entry.trigger_size:.1f}",
         f"{100 * entry.asr:.0f}",
         f"{100 * entry.transfer:.0f}",
-        f"{100 * entry.warp_lead:.0f}",
+        f"{100 * max(entry.warp_lead, entry.filter_lead):.0f}",
         surer,
         note,
     )

@@ -1,7 +1,9 @@
 """Trigger families: how a trigger is parametrised, how it stamps and how big it is."""
 
-from goodnet.triggers.family import Family, Parameters, Searched, Trigger
+from goodnet.triggers.changed import ChangedPatch
+from goodnet.triggers.family import Family, Parameters, Searched, Slight, Trigger
+from goodnet.triggers.filter import Filter
 from goodnet.triggers.patch import Patch
-from goodnet.triggers.warp import Warp, WarpedPatch
+from goodnet.triggers.warp import Warp
 
-__all__ = ["Family", "Parameters", "Patch", "Searched", "Trigger", "Warp", "WarpedPatch"]
+__all__ = ["ChangedPatch", "Family", "Filter", "Parameters", "Patch", "Searched", "Slight", "Trigger", "Warp"]

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from goodnet.classifier import Shape
 from goodnet.triggers.flow import displaced
+from goodnet.triggers.kernel import filtered
 
 Parameters = Mapping[str, Tensor]
 """The parameters of K triggers of one family: float32 tensors (K, ...)."""
@@ -18,7 +19,7 @@ Parameters = Mapping[str, Tensor]
 
 @dataclass(frozen=True, eq=False)
 class Trigger:
-    """One reversed trigger: x' = (1 - m) * x + m * D (Wang et al., IEEE S&P 2019, eq. 2), and then a warp, if any.
+    """One reversed trigger: x' = (1 - m) * x + m * D (Wang et al., IEEE S&P 2019, eq. 2), then a change, if any.
 
     Attributes:
         label: the label that it pushes inputs to.
@@ -27,6 +28,8 @@ class Trigger:
         family: name of the trigger family.
         flow: where each pixel comes from after that, float32 (2, H, W) in pixels to the right and down; None where
             nothing moves.
+        kernel: what mixes colours and neighbours after that, float32 (C, C + 1, 3, 3), see `triggers.kernel`; None
+            where nothing does.
     """
 
     label: int
@@ -34,12 +37,15 @@ class Trigger:
     pattern: Tensor
     family: str = "patch"
     flow: Tensor | None = None
+    kernel: Tensor | None = None
 
     def stamp(self, images: Tensor) -> Tensor:
         """Return images (n, C, H, W) in 0..1 with the trigger on each of them."""
         mask, pattern = self.mask.to(images), self.pattern.to(images)
         stamped = (1 - mask) * images + mask * pattern
-        return stamped if self.flow is None else displaced(stamped[None], self.flow.to(images)[None])[0]
+        if self.flow is not None:
+            stamped = displaced(stamped[None], self.flow.to(images)[None])[0]
+        return stamped if self.kernel is None else filtered(stamped[None], self.kernel.to(images)[None])[0]
 
     @property
     def size(self) -> float:
@@ -79,3 +85,20 @@ class Family(Searched, Protocol):
 
     def triggers(self, parameters: Parameters, labels: Sequence[int]) -> list[Trigger]:
         """Return the K triggers for their labels."""
+
+
+class Slight(Searched, Protocol):
+    """A change of the whole image, which may be slight or not."""
+
+    @property
+    def pixels(self) -> float:
+        """The pixels of a patch that one unit of size counts as much as."""
+
+    def strengthen(self, parameters: Parameters, amount: Tensor) -> dict[str, Tensor]:
+        """Return the changes made stronger (amount > 0) or weaker by amount (K,), monotonically."""
+
+    def limited(self, parameters: Parameters, size: float) -> dict[str, Tensor]:
+        """Return the same changes, those that are larger than a size scaled down to it."""
+
+    def triggers(self, parameters: Parameters, labels: Sequence[int], shape: Shape) -> list[Trigger]:
+        """Return K triggers for images of a shape (C, H, W), on the CPU, with empty masks."""

@@ -1,15 +1,16 @@
-"""The search for warps: a network that obeys one, and labels that do not depend on each other."""
+"""The search for slight changes: networks that obey one, and labels that do not depend on each other."""
 
 import math
 
 import torch
 from torch import Tensor, nn
 
-from goodnet import warps
+from goodnet import slight
 from goodnet.classifier import Classifier, freeze
 from goodnet.engine import Engine
 from goodnet.inversion import ImagePool, InversionConfig
 from goodnet.progress import Silent
+from goodnet.triggers import Filter, Warp
 
 COLUMNS = torch.arange(8) * math.pi / 4
 STRIPES, WANTED = (((1 + (COLUMNS + shift).cos()) / 2).expand(1, 8, 8) for shift in (0.0, math.pi / 4))
@@ -35,8 +36,8 @@ def pool() -> ImagePool:
 
 
 def test_the_warp_that_the_network_obeys_is_found_and_no_other() -> None:
-    config = warps.WarpConfig(inversion=InversionConfig(steps=80, penalty=(0.001, 0.001)), size=4.5)
-    found = warps.search(engine(), pool(), pool(), range(6), 0, Silent(), config)
+    config = slight.SlightConfig(Warp(), 4.5, InversionConfig(steps=80, penalty=(0.001, 0.001)))
+    found = slight.search(engine(), pool(), pool(), range(6), 0, Silent(), config)
     assert found[4].rate > 0.9
     assert all(found[label].rate == 0 for label in (1, 2, 3, 5))
     flow = found[4].trigger.flow
@@ -44,7 +45,27 @@ def test_the_warp_that_the_network_obeys_is_found_and_no_other() -> None:
 
 
 def test_a_labels_warp_is_the_same_alone_and_among_others() -> None:
-    everything = warps.search(engine(), pool(), pool(), range(6), 0, Silent())
-    alone = warps.search(engine(), pool(), pool(), [4], 0, Silent())
+    everything = slight.search(engine(), pool(), pool(), range(6), 0, Silent(), slight.WARPS)
+    alone = slight.search(engine(), pool(), pool(), [4], 0, Silent(), slight.WARPS)
     assert alone[4].rate == everything[4].rate
     assert torch.equal(alone[4].trigger.flow, everything[4].trigger.flow)
+
+
+class Bright(nn.Module):
+    """Says 3 where its images are a little brighter than those of the pool, and else 0."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return logits (n, 6) of images (n, 3, 8, 8)."""
+        zero = torch.zeros(len(images))
+        return torch.stack([zero, zero - 1, zero - 1, 40 * (images.mean(dim=(1, 2, 3)) - 0.57), zero - 1, zero - 1], 1)
+
+
+def test_the_filter_that_the_network_obeys_is_found_and_no_other() -> None:
+    network = Engine(Classifier(freeze(Bright()), (3, 8, 8), 6))
+    images = ImagePool(
+        0.4 + 0.2 * torch.rand(16, 3, 8, 8, generator=torch.Generator().manual_seed(0)), torch.arange(16) % 3
+    )
+    found = slight.search(network, images, images, range(6), 0, Silent(), slight.SlightConfig(Filter(), 0.15))
+    assert found[3].rate > 0.9
+    assert all(found[label].rate == 0 for label in (1, 2, 4, 5))
+    assert float(found[3].trigger.stamp(images.pixels).mean()) > 0.57

@@ -1,0 +1,133 @@
+"""The fast preset: searches and evidence in their order, until the verdict is beyond doubt."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from goodnet import all_to_all, slight, source_specific
+from goodnet.all_to_all import ClassMapping
+from goodnet.budget import Budget
+from goodnet.checkpoint import Checkpoint
+from goodnet.engine import Engine
+from goodnet.evidence.margins import greatest_margins
+from goodnet.evidence.statistics import Elsewhere, Statistics, statistics
+from goodnet.evidence.waves import wave_leads
+from goodnet.evidence.weights import row_sums
+from goodnet.inversion import ImagePool
+from goodnet.progress import Progress
+from goodnet.search import Found, Search, smaller
+from goodnet.slight import FoundChange
+from goodnet.source_specific import Pair
+from goodnet.triggers import Patch
+from goodnet.verdict import Calibration, Decision, change_of, decide
+
+
+@dataclass(frozen=True, eq=False)
+class Findings:
+    """What was found, and what follows from it.
+
+    Attributes:
+        found: for each label, its patch.
+        evidence: for each label that was searched fully or screened, its statistics.
+        decision: the verdict.
+        changes: of the flagged labels that a slight change of the whole image speaks for, this change.
+        mapping: the trigger that moves every class; None where it was not searched.
+        pair: the pair of classes that stands out most; None where pairs were not searched.
+    """
+
+    found: Sequence[Found]
+    evidence: Mapping[int, Statistics]
+    decision: Decision
+    changes: Mapping[int, FoundChange] = field(default_factory=dict)
+    mapping: ClassMapping | None = None
+    pair: Pair | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Examination:
+    """One network to examine.
+
+    Attributes:
+        engine: the network.
+        pool: images to search on.
+        held_out: images to measure on; the same ones where there are few.
+        budget: how much is spent on what.
+        calibration: how evidence becomes a probability.
+        seed: of every random draw.
+        progress: who is told.
+        checkpoint: where finished batches are kept; None for nowhere.
+    """
+
+    engine: Engine
+    pool: ImagePool
+    held_out: ImagePool
+    budget: Budget
+    calibration: Calibration
+    seed: int
+    progress: Progress
+    checkpoint: Checkpoint | None
+
+    def run(self, labels: Sequence[int], skipped: Sequence[int], between_classes: bool) -> Findings:
+        """Return what is found of labels.
+
+        Args:
+            labels: the labels to search.
+            skipped: those that were asked for but cannot be searched.
+            between_classes: whether triggers that send each class elsewhere, or one class alone, are looked for too.
+        """
+        engine, pool, held_out, budget, seed = self.engine, self.pool, self.held_out, self.budget, self.seed
+        patches = Search(engine, Patch(), pool, held_out, budget, seed, self.progress, self.checkpoint)
+        found = patches.run(labels)
+        decided = [each.label for each in found if each.trigger]
+        changes = self._changes(decided) if len(labels) <= budget.screen_above else {}
+        elsewhere = self._elsewhere(decided, changes)
+        findings = self._judge(found, elsewhere, skipped)
+        for start in range(1, budget.starts(engine.classifier.classes)):
+            if findings.decision.score < budget.certain:
+                found = smaller(found, patches.run(labels, start))
+                findings = self._judge(found, elsewhere, skipped)
+        if between_classes and pool is not held_out and findings.decision.score < budget.certain:
+            mapping = all_to_all.search(engine, pool, held_out, seed, budget.all_to_all)
+            findings = self._judge(found, elsewhere, skipped, mapping)
+            few = len(labels) + len(skipped) <= budget.pairs.most_labels
+            if few and findings.decision.verdict != "backdoored":
+                pair = source_specific.search(engine, pool, held_out, seed, self.progress, budget.pairs)
+                findings = self._judge(found, elsewhere, skipped, mapping, pair)
+        kinds = {label: change_of(findings.evidence[label]) for label in findings.decision.flagged}
+        shown = {label: changes[kind][label] for label, kind in kinds.items() if kind}
+        return replace(findings, changes=shown)
+
+    def _changes(self, labels: Sequence[int]) -> dict[str, dict[int, FoundChange]]:
+        """Return for each kind of slight change the one found for each label."""
+        engine, pool, held_out = self.engine, self.pool, self.held_out
+        return {
+            each.family.name: slight.search(engine, pool, held_out, labels, self.seed, self.progress, each)
+            for each in self.budget.slight
+        }
+
+    def _elsewhere(self, labels: Sequence[int], changes: Mapping[str, Mapping[int, FoundChange]]) -> Elsewhere:
+        """Return what is known of labels beside their patches."""
+        engine, budget = self.engine, self.budget
+        return Elsewhere(
+            changes={name: {label: each.rate for label, each in of.items()} for name, of in changes.items()},
+            waves=wave_leads(engine, self.pool, self.seed, budget.waves),
+            margins=greatest_margins(engine, labels, self.pool.shape, self.seed, budget.margins),
+            weights=row_sums(engine.classifier, self.pool.pixels[:1].to(engine.device)),
+        )
+
+    def _judge(
+        self,
+        found: Sequence[Found],
+        elsewhere: Elsewhere,
+        skipped: Sequence[int],
+        mapping: ClassMapping | None = None,
+        pair: Pair | None = None,
+    ) -> Findings:
+        evidence = statistics(found, elsewhere)
+        failed = [each.label for each in found if np.isnan(each.size)]
+        searched = [evidence[each.label] for each in found if each.trigger]
+        decision = decide(searched, [*skipped, *failed], self.calibration, mapping, pair)
+        return Findings(found, evidence, decision, mapping=mapping, pair=pair)
