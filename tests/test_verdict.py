@@ -106,6 +106,7 @@ def test_a_warp_or_a_filter_or_a_wave_counts_from_what_clean_networks_reach() ->
         suspicious = replace(USUAL[0], **{f"{name}_lead": 0.8})
         assert change_of(suspicious) == (None if name == "wave" else name)
         decision = decide([suspicious, *USUAL[1:]], [], shipped_calibration())
-        assert decision.verdict == "backdoored"
-        assert decision.flagged == (suspicious.label,)
-        assert "80% more images" in decision.reasons[0]
+        # What a tint does to clean networks varies much, so that a filter alone accuses nobody.
+        assert decision.verdict == ("clean" if name == "filter" else "backdoored")
+        assert decision.score > 4 * decide(USUAL, [], shipped_calibration()).score
+        assert f"label {suspicious.label} " in decision.reasons[0] and "80% more images" in decision.reasons[0]

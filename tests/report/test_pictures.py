@@ -14,6 +14,7 @@ from samples import entry, report
 from goodnet.errors import OutputError
 from goodnet.images import CleanImages
 from goodnet.report.pictures import FLAGGED, save_triggers, tile
+from goodnet.triggers.kernel import identity
 
 IMAGES = CleanImages(torch.rand(9, 3, 12, 8, generator=torch.Generator().manual_seed(0)), torch.arange(9) % 3)
 
@@ -39,7 +40,7 @@ def test_a_warp_is_kept_with_its_flow_and_drawn_by_how_far_it_moves_pixels(tmp_p
     made = report(entry(2, flagged=True))
     flow = torch.zeros(2, 12, 8)
     flow[1, :6] = torch.arange(8) / 7
-    trigger = replace(made.triggers[2], mask=torch.zeros(1, 12, 8), flow=flow)
+    trigger = replace(made.triggers[2], family="warp", mask=torch.zeros(1, 12, 8), flow=flow)
     paths = save_triggers(replace(made, triggers={2: trigger}), IMAGES, tmp_path)
     with np.load(tmp_path / "label_0002.npz") as arrays:
         assert sorted(arrays) == ["flow", "mask", "pattern"]
@@ -47,6 +48,20 @@ def test_a_warp_is_kept_with_its_flow_and_drawn_by_how_far_it_moves_pixels(tmp_p
     with Image.open(paths[1]) as drawn:
         picture = np.asarray(drawn)
     for wanted in (flow[1:], trigger.stamp(IMAGES.pixels[:1])[0]):
+        assert holds(picture, np.asarray(tile(wanted)))
+
+
+def test_a_filter_is_kept_with_its_kernel_and_drawn_by_what_it_does(tmp_path: Path) -> None:
+    made = report(entry(2, flagged=True))
+    kernel = identity(3)
+    kernel[0, 3, 1, 1] = 0.2  # more red everywhere
+    trigger = replace(made.triggers[2], family="filter", mask=torch.zeros(1, 12, 8), kernel=kernel)
+    paths = save_triggers(replace(made, triggers={2: trigger}), IMAGES, tmp_path)
+    with np.load(tmp_path / "label_0002.npz") as arrays:
+        np.testing.assert_array_equal(arrays["kernel"], kernel)
+    with Image.open(paths[1]) as drawn:
+        picture = np.asarray(drawn)
+    for wanted in (torch.ones(1, 12, 8), trigger.stamp(IMAGES.pixels[:1])[0]):
         assert holds(picture, np.asarray(tile(wanted)))
 
 

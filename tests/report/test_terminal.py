@@ -27,7 +27,7 @@ def test_verdict_then_suspects_then_the_rest_folded(width: int) -> None:
     assert lines[0] == "BACKDOORED  target label 1282; probability of a backdoor 0.99"
     assert "because [of] this" in lines[1]
     header = next(place for place, line in enumerate(lines) if line.startswith("label "))
-    columns = ["label", "prob.", "index", "px", "ASR", "%", "empty", "%", "warp", "%", "surer"]
+    columns = ["label", "prob.", "index", "px", "ASR", "%", "empty", "%", "slight", "%", "surer"]
     assert lines[header].split() == columns
     assert lines[header + 1].split() == ["1282", "0.99", "-12.3", "1107.2", "100", "100", "100", "1.0x", "TARGET"]
     assert [line.split()[0] for line in lines[header + 2 : header + 5]] == ["0", "1", "2"]
