@@ -88,7 +88,8 @@ def show(report: ScanReport, console: Console) -> None:
     console.print()
     flagged = [entry for entry in report.labels if entry.flagged]
     others = [entry for entry in report.labels if not entry.flagged]
-    console.print(_table([*flagged[:FLAGGED], *others[:OTHERS]]))
+    changed = any(entry.warp_lead or entry.filter_lead for entry in report.labels)
+    console.print(_table([*flagged[:FLAGGED], *others[:OTHERS]], changed))
     if len(flagged) > FLAGGED:
         console.print(f"and {len(flagged) - FLAGGED} more target labels", highlight=False)
     folded = others[OTHERS:]
@@ -115,17 +116,18 @@ def _verdict(report: ScanReport) -> str:
     return f"{found}probability of a backdoor {report.score:.2f}"
 
 
-def _table(entries: list[LabelReport]) -> Table:
+def _table(entries: list[LabelReport], changed: bool) -> Table:
+    """Return the table of some labels; `changed` is whether slight changes were looked for."""
     table = Table(box=None, pad_edge=False, header_style="bold")
     for name in COLUMNS:
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("", no_wrap=True)
     for entry in entries:
-        table.add_row(str(entry.label), *_figures(entry), style="red" if entry.flagged else None)
+        table.add_row(str(entry.label), *_figures(entry, changed), style="red" if entry.flagged else None)
     return table
 
 
-def _figures(entry: LabelReport) -> tuple[str, ...]:
+def _figures(entry: LabelReport, changed: bool) -> tuple[str, ...]:
     """Return the cells of a label; dashes where nothing was measured."""
     note = "TARGET" if entry.flagged else NOTES[entry.status]
     surer = _times(entry.margin_ratio)
@@ -139,7 +141,7 @@ def _figures(entry: LabelReport) -> tuple[str, ...]:
         "-" if entry.trigger_size is None else f"{entry.trigger_size:.1f}",
         f"{100 * entry.asr:.0f}",
         f"{100 * entry.transfer:.0f}",
-        f"{100 * max(entry.warp_lead, entry.filter_lead):.0f}",
+        f"{100 * max(entry.warp_lead, entry.filter_lead):.0f}" if changed else "-",
         surer,
         note,
     )

@@ -76,26 +76,23 @@ class Searched(Protocol):
     def weight(self, shape: Shape) -> float:
         """Return what one unit of size counts in the search, on images of a shape (C, H, W)."""
 
-
-class Family(Searched, Protocol):
-    """One kind of trigger that can be compared at equal strength, and shown."""
-
     def strengthen(self, parameters: Parameters, amount: Tensor) -> dict[str, Tensor]:
         """Return the triggers made stronger (amount > 0) or weaker by amount (K,), monotonically."""
+
+
+class Family(Searched, Protocol):
+    """One kind of trigger that can be compared by its size at equal ASR, and shown."""
 
     def triggers(self, parameters: Parameters, labels: Sequence[int]) -> list[Trigger]:
         """Return the K triggers for their labels."""
 
 
 class Slight(Searched, Protocol):
-    """A change of the whole image, which may be slight or not."""
+    """A change of the whole image, whose ASR is compared at equal, slight sizes."""
 
     @property
     def pixels(self) -> float:
         """The pixels of a patch that one unit of size counts as much as."""
-
-    def strengthen(self, parameters: Parameters, amount: Tensor) -> dict[str, Tensor]:
-        """Return the changes made stronger (amount > 0) or weaker by amount (K,), monotonically."""
 
     def limited(self, parameters: Parameters, size: float) -> dict[str, Tensor]:
         """Return the same changes, those that are larger than a size scaled down to it."""
