@@ -65,6 +65,7 @@ def test_a_trigger_that_moves_every_class_is_a_backdoor_of_all_labels() -> None:
     decision = decide(USUAL, [], shipped_calibration(), moved)
     assert decision.verdict == "backdoored"
     assert set(decision.flagged) == set(range(40))
+    assert decision.victims == {label: (label - 1) % 40 for label in range(40)}
     assert "all-to-all" in decision.reasons[0]
     assert decide(USUAL, [], shipped_calibration(), ClassMapping(0.1, {}, trigger)).verdict == "clean"
 
@@ -73,6 +74,7 @@ def test_a_pair_of_classes_that_is_too_close_is_a_backdoor_of_its_target() -> No
     trigger = Trigger(3, torch.zeros(1, 2, 2), torch.zeros(3, 2, 2))
     decision = decide(USUAL, [], shipped_calibration(), None, Pair(8, 3, 30.0, 15.0, 90, trigger))
     assert decision.flagged == (3,)
+    assert decision.victims == {3: 8}
     assert "from 8 to 3 alone" in decision.reasons[0]
     assert decide(USUAL, [], shipped_calibration(), None, Pair(8, 3, 1.5, 2.0, 90, trigger)).verdict == "clean"
 

@@ -33,7 +33,8 @@ class Findings:
         found: for each label, its patch.
         evidence: for each label that was searched fully or screened, its statistics.
         decision: the verdict.
-        changes: of the flagged labels that a slight change of the whole image speaks for, this change.
+        instead: what is shown of flagged labels in the place of a patch for all classes: the slight change of the
+            whole image that speaks for them, or the patch for one class only.
         mapping: the trigger that moves every class; None where it was not searched.
         pair: the pair of classes that stands out most; None where pairs were not searched.
     """
@@ -41,7 +42,7 @@ class Findings:
     found: Sequence[Found]
     evidence: Mapping[int, Statistics]
     decision: Decision
-    changes: Mapping[int, FoundChange] = field(default_factory=dict)
+    instead: Mapping[int, FoundChange] = field(default_factory=dict)
     mapping: ClassMapping | None = None
     pair: Pair | None = None
 
@@ -97,8 +98,8 @@ class Examination:
                 pair = source_specific.search(engine, pool, held_out, seed, self.progress, budget.pairs)
                 findings = self._judge(found, elsewhere, skipped, mapping, pair)
         kinds = {label: change_of(findings.evidence[label]) for label in findings.decision.flagged}
-        shown = {label: changes[kind][label] for label, kind in kinds.items() if kind}
-        return replace(findings, changes=shown)
+        instead = {label: changes[kind][label] for label, kind in kinds.items() if kind}
+        return replace(findings, instead=instead | self._for_one_class(findings))
 
     def _changes(self, labels: Sequence[int]) -> dict[str, dict[int, FoundChange]]:
         """Return for each kind of slight change the one found for each label."""
@@ -117,6 +118,18 @@ class Examination:
             margins=greatest_margins(engine, labels, self.pool.shape, self.seed, budget.margins),
             weights=row_sums(engine.classifier, self.pool.pixels[:1].to(engine.device)),
         )
+
+    def _for_one_class(self, findings: Findings) -> dict[int, FoundChange]:
+        """Return for the labels that such a trigger accuses the trigger that works on one class only."""
+        shown = {}
+        for label, victim in findings.decision.victims.items():
+            pair, mapping = findings.pair, findings.mapping
+            of_pair = pair is not None and (pair.victim, pair.target) == (victim, label)
+            trigger = replace((pair if of_pair else mapping).trigger, label=label, victim=victim)  # type: ignore[union-attr]
+            stamped = trigger.stamp(self.held_out.pixels[self.held_out.of(victim)])
+            rate = (self.engine.predict(stamped).argmax(1) == label).float().mean()
+            shown[label] = FoundChange(float(rate), trigger)
+        return shown
 
     def _judge(
         self,

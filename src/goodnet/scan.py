@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -126,7 +127,7 @@ def scan(
         all_to_all=None if mapping is None else AllToAllReport(mapping.rate, mapping.targets, mapping.trigger.size),
         pair=None if pair is None else PairReport(pair.victim, pair.target, pair.ratio, pair.index, pair.pairs),
         triggers={each.label: each.trigger for each in findings.found if each.trigger}
-        | {label: each.trigger for label, each in findings.changes.items()},
+        | {label: each.trigger for label, each in findings.instead.items()},
     )
     if keeper is not None:
         keeper.remove()
@@ -165,7 +166,8 @@ def _labels(findings: Findings, skipped: Sequence[int]) -> tuple[LabelReport, ..
     """Return one entry a label, most suspicious first."""
     entries, decision = [], findings.decision
     for each in findings.found:
-        about, change = findings.evidence[each.label], findings.changes.get(each.label)
+        about, instead = findings.evidence[each.label], findings.instead.get(each.label)
+        size = each.size if instead is None else instead.trigger.size or math.nan
         entries.append(
             LabelReport(
                 label=each.label,
@@ -182,11 +184,12 @@ def _labels(findings: Findings, skipped: Sequence[int]) -> tuple[LabelReport, ..
                 margin_ratio=about.margin_ratio,
                 weight_index=about.weight_index,
                 positive_index=about.positive_index,
-                trigger_size=each.size if np.isfinite(each.size) and change is None else None,
-                asr=each.asr if change is None else change.rate,
+                trigger_size=size if math.isfinite(size) else None,
+                asr=each.asr if instead is None else instead.rate,
                 score=decision.scores.get(each.label, 0.0),
                 flagged=each.label in decision.flagged,
-                family="patch" if change is None else change.trigger.family,
+                family="patch" if instead is None else instead.trigger.family,
+                victim=None if instead is None else instead.trigger.victim,
                 status=_status(each),
             )
         )

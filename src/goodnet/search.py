@@ -151,7 +151,8 @@ class Search:
                 self._save(stage, number, finished)
             for label in batch:
                 own = finished.facts[label]
-                trigger = Trigger(label, **finished.tensors[label], family=self.family.name)
+                mask, pattern = (finished.tensors[label][name] for name in ("mask", "pattern"))
+                trigger = Trigger(label, mask, pattern, self.family.name)
                 sizes = own["size"], own["universal_size"]
                 found.append(Found(label, trigger, *sizes, own["asr"], own, label in control))
             self.progress.update(stage, len(found), len(labels), self.engine.cost)

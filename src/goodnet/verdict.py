@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from importlib import resources
 from typing import Any, Literal
 
@@ -157,6 +157,7 @@ class Decision:
         flagged: the target labels, most suspicious first.
         scores: the score of each label, 0..1.
         reasons: in words.
+        victims: of the flagged labels that are accused by a trigger that works on one class only, this class.
     """
 
     verdict: Verdict
@@ -164,6 +165,7 @@ class Decision:
     flagged: tuple[int, ...]
     scores: Mapping[int, float]
     reasons: tuple[str, ...]
+    victims: Mapping[int, int] = field(default_factory=dict)
 
 
 def decide(
@@ -190,18 +192,21 @@ def decide(
     others = []
     if mapping is not None:
         probability = calibration.mapping.probability(mapping_features(mapping.rate))
-        others.append((probability, sorted(set(mapping.targets.values())), _why_mapping(mapping, probability)))
+        sources = {target: source for source, target in sorted(mapping.targets.items(), key=lambda pair: pair[1])}
+        others.append((probability, sources, _why_mapping(mapping, probability)))
     if pair is not None:
         probability = calibration.pair.probability(pair_features(pair.ratio, pair.index, pair.pairs))
-        others.append((probability, [pair.target], _why_pair(pair, probability)))
-    for probability, targets, reason in others:
+        others.append((probability, {pair.target: pair.victim}, _why_pair(pair, probability)))
+    victims: dict[int, int] = {}
+    for probability, sources, reason in others:
         best = max(best, probability)
         if probability >= calibration.backdoored:
-            flagged += [label for label in targets if label not in flagged]
+            victims |= {label: source for label, source in sources.items() if label not in flagged}
+            flagged += [label for label in sources if label not in flagged]
             reasons.append(reason)
-            scores |= {label: max(scores.get(label, 0.0), probability) for label in targets}
+            scores |= {label: max(scores.get(label, 0.0), probability) for label in sources}
     if flagged:
-        return Decision("backdoored", best, tuple(flagged), scores, tuple(reasons))
+        return Decision("backdoored", best, tuple(flagged), scores, tuple(reasons), victims)
     if not any(each.size_index for each in searched):
         reason = "the triggers of too few labels could be compared to tell what is usual for this network"
         return Decision("inconclusive", best, (), scores, (reason,))

@@ -13,7 +13,8 @@ from goodnet.triggers import Trigger
 
 def entry(label: int, status: Status = "found", flagged: bool = False, size: float | None = 1107.2) -> LabelReport:
     figures: dict[str, Any] = {each.name: 1.0 for each in fields(LabelReport)}
-    known = {"label": label, "status": status, "flagged": flagged, "trigger_size": size, "family": "patch"}
+    known = {"label": label, "status": status, "flagged": flagged, "trigger_size": size}
+    known |= {"family": "patch", "victim": None}
     return LabelReport(**{**figures, **known, "anomaly_index": -12.3, "score": 0.9949})
 
 

@@ -65,6 +65,16 @@ def test_a_filter_is_kept_with_its_kernel_and_drawn_by_what_it_does(tmp_path: Pa
         assert holds(picture, np.asarray(tile(wanted)))
 
 
+def test_a_trigger_that_works_on_one_class_is_drawn_on_its_images(tmp_path: Path) -> None:
+    made = report(entry(2, flagged=True))
+    trigger = replace(made.triggers[2], victim=1)
+    paths = save_triggers(replace(made, triggers={2: trigger}), IMAGES, tmp_path)
+    with Image.open(paths[1]) as drawn:
+        picture = np.asarray(drawn)
+    assert holds(picture, np.asarray(tile(IMAGES.pixels[1])))
+    assert not holds(picture, np.asarray(tile(IMAGES.pixels[0])))
+
+
 def test_many_targets_do_not_make_a_picture_without_end(tmp_path: Path) -> None:
     paths = save_triggers(report(*(entry(label, flagged=True) for label in range(40))), IMAGES, tmp_path)
     assert len(paths) == 1 + FLAGGED

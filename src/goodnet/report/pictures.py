@@ -80,7 +80,7 @@ def save_triggers(report: ScanReport, images: CleanImages, folder: str | Path) -
 
 def draw(entry: LabelReport, trigger: Trigger, images: CleanImages) -> Image.Image:
     """Draw one label: a line of text, below it mask and clean images, and below these pattern and stamped images."""
-    examples = _examples(images, entry.label)
+    examples = _examples(images, entry.label, trigger.victim)
     clean, stamped = examples.pixels, trigger.stamp(examples.pixels)
     labels = ["clean"] * len(examples)
     if examples.labels is not None:
@@ -146,14 +146,14 @@ def stacked(heading: str, rows: Sequence[Image.Image]) -> Image.Image:
     return canvas
 
 
-def _examples(images: CleanImages, label: int) -> CleanImages:
-    """Return the first few images that are not of the label, one of each class before any comes twice."""
+def _examples(images: CleanImages, label: int, victim: int | None) -> CleanImages:
+    """Return the first few images of the victim, or else not of the label, one of each class before any comes twice."""
     if images.labels is None:
         return images.take(torch.arange(min(EXAMPLES, len(images))))
     seen: Counter[int] = Counter()
     turns = []
     for place, own in enumerate(images.labels.tolist()):
-        if own != label:
+        if own == victim if victim is not None else own != label:
             turns.append((seen[own], place))
             seen[own] += 1
     return images.take(torch.tensor([place for _, place in sorted(turns)[:EXAMPLES]], dtype=torch.int64))
@@ -161,6 +161,7 @@ def _examples(images: CleanImages, label: int) -> CleanImages:
 
 def _title(entry: LabelReport) -> str:
     state = "TARGET OF A BACKDOOR" if entry.flagged else "not flagged"
+    state += "" if entry.victim is None else f" for images of {entry.victim}"
     size = "" if entry.trigger_size is None else f", trigger size {entry.trigger_size:.1f} px"
     return f"label {entry.label}: {state}{size}, anomaly index {entry.anomaly_index:.1f}, ASR {entry.asr:.0%}"
 

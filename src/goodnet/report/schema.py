@@ -40,11 +40,12 @@ class LabelReport:
         weight_index: how far the sum of its weights in the classifying layer stands out, in deviations.
         positive_index: the same for the sum of its positive weights.
         trigger_size: L1 norm of the mask in pixels, at the strength where half of the images go to the label, so that
-            sizes can be compared; None where there is none.
-        asr: share of clean images of other classes that the trigger sends to the label, 0..1.
+            sizes can be compared, or as it is where it works on one class only; None where there is none.
+        asr: share of clean images of other classes, or of the victim, that the trigger sends to the label, 0..1.
         score: probability that this label is the target of a backdoor, 0..1.
         flagged: whether the verdict counts it as a target.
         family: trigger family: "patch", or "warp" or "filter" where one of these is what speaks for the label.
+        victim: the only class that the trigger works on; None for all but the label's own.
         status: "found"; "unreached" where no strength of the trigger reaches the ASR; "screened" where the search
             ended early because other labels were more suspicious, with figures from that short search; "failed" where
             it ended in NaN; "skipped" where there were no images of other classes; "blind" where there were no images.
@@ -69,6 +70,7 @@ class LabelReport:
     score: float = 0.0
     flagged: bool = False
     family: str = "patch"
+    victim: int | None = None
     status: Status = "skipped"
 
 

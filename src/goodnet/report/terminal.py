@@ -130,6 +130,7 @@ def _table(entries: list[LabelReport], changed: bool) -> Table:
 def _figures(entry: LabelReport, changed: bool) -> tuple[str, ...]:
     """Return the cells of a label; dashes where nothing was measured."""
     note = "TARGET" if entry.flagged else NOTES[entry.status]
+    note += "" if entry.victim is None else f" from {entry.victim}"
     surer = _times(entry.margin_ratio)
     if entry.status in ("failed", "skipped"):
         return (*["-"] * 7, note)

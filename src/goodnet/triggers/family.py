@@ -30,6 +30,7 @@ class Trigger:
             nothing moves.
         kernel: what mixes colours and neighbours after that, float32 (C, C + 1, 3, 3), see `triggers.kernel`; None
             where nothing does.
+        victim: the only class that it works on; None for all but the label's own.
     """
 
     label: int
@@ -38,6 +39,7 @@ class Trigger:
     family: str = "patch"
     flow: Tensor | None = None
     kernel: Tensor | None = None
+    victim: int | None = None
 
     def stamp(self, images: Tensor) -> Tensor:
         """Return images (n, C, H, W) in 0..1 with the trigger on each of them."""
