@@ -121,11 +121,11 @@ class Examination:
 
     def _for_one_class(self, findings: Findings) -> dict[int, FoundChange]:
         """Return for the labels that such a trigger accuses the trigger that works on one class only."""
-        shown = {}
+        shown, pair = {}, findings.pair
         for label, victim in findings.decision.victims.items():
-            pair, mapping = findings.pair, findings.mapping
-            of_pair = pair is not None and (pair.victim, pair.target) == (victim, label)
-            trigger = replace((pair if of_pair else mapping).trigger, label=label, victim=victim)  # type: ignore[union-attr]
+            found = pair if pair and (pair.victim, pair.target) == (victim, label) else findings.mapping
+            assert found is not None  # victims come from these two alone
+            trigger = replace(found.trigger, label=label, victim=victim)
             stamped = trigger.stamp(self.held_out.pixels[self.held_out.of(victim)])
             rate = (self.engine.predict(stamped).argmax(1) == label).float().mean()
             shown[label] = FoundChange(float(rate), trigger)
