@@ -9,9 +9,12 @@ import torch
 from torch import Tensor
 
 from goodnet import slight
+from goodnet.budget import Budget
 from goodnet.engine import Engine
+from goodnet.evidence.statistics import statistics
 from goodnet.inversion import ImagePool, InversionConfig, generator_for, invert
 from goodnet.progress import Silent
+from goodnet.search import Search
 from goodnet.source_specific import only_victim
 from goodnet.triggers import ChangedPatch, Family, Parameters, Patch, Slight, Trigger
 
@@ -28,6 +31,8 @@ class ReversalConfig:
         inversion: how long and how hard.
         family: the kind of trigger.
         changed: from this ASR of a slight warp or filter on, such are reversed as well.
+        smaller: where a patch for a label is so many times smaller than the median one, no filter is reversed.
+        control: so many other labels tell how large a patch usually is, where that is asked for.
         most_labels: with more labels than this, it is not asked whether a trigger works on one class only.
         victims: for labels whose trigger works on one class only, this class; every other trigger is of its images.
     """
@@ -37,6 +42,8 @@ class ReversalConfig:
     inversion: InversionConfig = field(default_factory=lambda: InversionConfig(steps=300))
     family: Family = field(default_factory=Patch)
     changed: float = 0.3
+    smaller: float = 4.0
+    control: int = 8
     most_labels: int = 64
     victims: Mapping[int, int] = field(default_factory=dict)
 
@@ -130,11 +137,22 @@ def fitted_to(
         found = slight.search(engine, pool, pool, labels, seed, Silent(), each)
         most[each.family] = max((one.rate for one in found.values()), default=0.0)
     best = max(most, key=lambda family: most[family])
-    if most[best] >= config.changed:
+    # A filter answers to a smooth pattern too, which is unlearned far better as what it is.
+    filtered = best is slight.FILTERS.family
+    if most[best] >= config.changed and not (filtered and _smaller(engine, labels, pool, config, seed)):
         return replace(config, family=ChangedPatch(best))
     asked = labels if engine.classifier.classes <= config.most_labels else ()
     victims = {label: only_victim(engine, pool, label, seed) for label in asked}
     return replace(config, victims={label: victim for label, victim in victims.items() if victim is not None})
+
+
+def _smaller(engine: Engine, labels: Sequence[int], pool: ImagePool, config: ReversalConfig, seed: int) -> bool:
+    """Return whether a patch for one of the labels is far smaller than those for others."""
+    others = [label for label in range(engine.classifier.classes) if label not in labels]
+    order = torch.randperm(len(others), generator=torch.Generator().manual_seed(seed))[: config.control]
+    searched = [*labels, *(others[place] for place in order.tolist())]
+    evidence = statistics(Search(engine, Patch(), pool, pool, Budget(), seed, Silent()).run(searched))
+    return any(evidence[label].ratio >= config.smaller for label in labels)
 
 
 def reverse(
