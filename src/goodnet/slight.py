@@ -37,7 +37,7 @@ class SlightConfig:
 
 
 WARPS = SlightConfig(Warp(), 1.25)
-FILTERS = SlightConfig(Filter(), 0.1)
+FILTERS = SlightConfig(Filter(), 0.1, InversionConfig(steps=50, penalty=(0.005, 0.05)))
 
 
 @dataclass(frozen=True, eq=False)

@@ -15,9 +15,7 @@ from torch import Tensor
 from goodnet.classifier import Shape
 from goodnet.engine import Engine
 from goodnet.evidence.transfer import margin
-from goodnet.inversion import filled_batches, generator_for
-
-IMAGES_PER_CALL = 128
+from goodnet.inversion import filled_batches, generator_for, labels_per_batch
 
 
 @dataclass(frozen=True)
@@ -49,7 +47,7 @@ def greatest_margins(
     """
     config = config or MarginConfig()
     found: dict[int, float] = {}
-    size = min(max(1, IMAGES_PER_CALL // config.starts), engine.classifier.classes)
+    size = labels_per_batch(engine.classifier.classes, config.starts)
     for batch, full in filled_batches(labels, size):
         for label, best in zip(batch, _maximise(engine, full, shape, seed, config).tolist(), strict=False):
             found[label] = best
