@@ -78,7 +78,9 @@ def search(
         return _leaving(logits.view(*draw.shape, -1), classes[draw.to(classes.device)], config.variety).sum()
 
     parameters = descend(engine, family, start, pool, inversion, draws, errors)
-    judged = [_judge(engine, each, held_out) for each in family.triggers(parameters, [-1] * config.starts)]
+    pixels, triggers = held_out.pixels, family.triggers(parameters, [-1] * config.starts)
+    before = engine.predict(pixels).argmax(1)
+    judged = [_judge(engine, each, pixels, before) for each in triggers]
     return max(judged, key=lambda mapping: mapping.rate)
 
 
@@ -91,8 +93,8 @@ def _leaving(logits: Tensor, classes: Tensor, variety: float) -> Tensor:
     return functional.softplus(own - others).mean(1) - variety * entropy
 
 
-def _judge(engine: Engine, trigger: Trigger, held_out: ImagePool) -> ClassMapping:
-    pixels = held_out.pixels
-    before, after = (engine.predict(each).argmax(1).cpu().numpy() for each in (pixels, trigger.stamp(pixels)))
-    rate, targets = permutation(before, after, engine.classifier.classes)
+def _judge(engine: Engine, trigger: Trigger, pixels: Tensor, before: Tensor) -> ClassMapping:
+    """Return what a trigger does to images (n, C, H, W) that the network answers with `before` (n,) without it."""
+    after = engine.predict(trigger.stamp(pixels)).argmax(1)
+    rate, targets = permutation(before.cpu().numpy(), after.cpu().numpy(), engine.classifier.classes)
     return ClassMapping(rate, targets, trigger)

@@ -82,28 +82,13 @@ def examine(
     progress: Progress,
     checkpoint: Checkpoint | None,
 ) -> Findings:
-    """Return what the original method finds of labels."""
-    found = search(engine, pool, labels, seed, progress, checkpoint)
-    evidence = statistics(found)
-    return Findings(found, evidence, decide([evidence[each.label] for each in found]))
-
-
-def search(
-    engine: Engine,
-    pool: ImagePool,
-    labels: Sequence[int],
-    seed: int,
-    progress: Progress,
-    checkpoint: Checkpoint | None,
-    config: ClassicConfig | None = None,
-) -> list[Found]:
-    """Reverse the trigger of each label the original way, one after the other."""
+    """Return what the original method finds of labels, one after the other."""
     found = []
     for label in labels:
         finished = None if checkpoint is None else checkpoint.load("classic", label)
         if finished is None:
             before = engine.cost.copy()
-            facts, tensors = reverse(engine, pool, label, seed, config or ClassicConfig())
+            facts, tensors = reverse(engine, pool, label, seed, ClassicConfig())
             finished = Batch(engine.cost - before, {label: facts}, {label: tensors})
             if checkpoint is not None:
                 checkpoint.save("classic", label, finished)
@@ -113,7 +98,8 @@ def search(
         trigger = Trigger(label, finished.tensors[label]["mask"], finished.tensors[label]["pattern"])
         found.append(Found(label, trigger, facts["size"], facts["size"], facts["asr"], NO_TRANSFER))
         progress.update("classic", len(found), len(labels), engine.cost)
-    return found
+    evidence = statistics(found)
+    return Findings(found, evidence, decide([evidence[each.label] for each in found]))
 
 
 NO_TRANSFER = {"margin_noise": 0.0, "margin_blank": 0.0, "gained_noise": 0.0, "gained_blank": 0.0}

@@ -14,7 +14,7 @@ from goodnet.checkpoint import Batch, ByLabel, Checkpoint, Facts
 from goodnet.engine import Engine
 from goodnet.evidence.size import size_at_rate
 from goodnet.evidence.transfer import empty_images, transfer
-from goodnet.inversion import ImagePool, InversionConfig, generator_for, invert, labels_per_batch
+from goodnet.inversion import ImagePool, InversionConfig, filled_batches, generator_for, invert, labels_per_batch
 from goodnet.progress import Progress
 from goodnet.triggers import Family, Parameters, Trigger
 
@@ -102,12 +102,12 @@ class Search:
         found: dict[int, Found] = {}
         starts: ByLabel = {}
         config = self.budget.screening
-        for number, batch in self._batches(labels, config):
+        for number, (batch, full) in enumerate(self._batches(labels, config)):
             finished = self._load("screening", number)
             fresh = finished is None
             if finished is None:
-                before = self.engine.cost.copy()
-                parameters = self._invert(batch, None, config, "screening", "screening", (len(found), len(labels)))
+                before, done = self.engine.cost.copy(), (len(found), len(labels))
+                parameters = self._invert(batch, full, None, config, "screening", "screening", done)
                 facts = {"size": self.family.size(parameters).tolist(), **self._transfer(parameters, batch)}
                 finished = Batch(self.engine.cost - before, *_by_label(batch, facts, parameters))
             for label in batch:
@@ -137,15 +137,15 @@ class Search:
         """Search labels fully, from the given starts or from random ones, and measure what was found."""
         found: list[Found] = []
         stage = "search" if start == 0 else f"search {start + 1}"
-        for number, batch in self._batches(labels, config):
+        for number, (batch, full) in enumerate(self._batches(labels, config)):
             finished = self._load(stage, number)
             if finished is None:
                 before, given = self.engine.cost.copy(), None
                 if starts:
                     names = starts[batch[0]].keys()
-                    given = {name: torch.stack([starts[label][name] for label in batch]) for name in names}
+                    given = {name: torch.stack([starts[label][name] for label in full]) for name in names}
                 purpose, done = f"search {start}", (len(found), len(labels))
-                parameters = self._invert(batch, given, config, purpose, stage, done)
+                parameters = self._invert(batch, full, given, config, purpose, stage, done)
                 facts, tensors = self._measure(parameters, batch)
                 finished = Batch(self.engine.cost - before, facts, tensors)
                 self._save(stage, number, finished)
@@ -176,13 +176,9 @@ class Search:
         stacked = {name: torch.stack([getattr(trigger, name) for trigger in triggers]) for name in ("mask", "pattern")}
         return _by_label(batch, facts, stacked)
 
-    def _batches(self, labels: Sequence[int], config: InversionConfig) -> Iterator[tuple[int, Sequence[int]]]:
-        size = self._labels_per_batch(config)
-        for number, first in enumerate(range(0, len(labels), size)):
-            yield number, labels[first : first + size]
-
-    def _labels_per_batch(self, config: InversionConfig) -> int:
-        return labels_per_batch(self.engine.classifier.classes, config.images_per_step)
+    def _batches(self, labels: Sequence[int], config: InversionConfig) -> Iterator[tuple[Sequence[int], Sequence[int]]]:
+        size = labels_per_batch(self.engine.classifier.classes, config.images_per_step)
+        return filled_batches(labels, size)
 
     def _load(self, stage: str, number: int) -> Batch | None:
         finished = None if self.checkpoint is None else self.checkpoint.load(stage, number)
@@ -197,31 +193,27 @@ class Search:
     def _invert(
         self,
         batch: Sequence[int],
+        full: Sequence[int],
         start: Parameters | None,
         config: InversionConfig,
         purpose: str,
         stage: str,
         finished: tuple[int, int],
     ) -> dict[str, Tensor]:
-        """Search one batch of labels; return the parameters of their triggers.
+        """Search one batch of labels, filled up to `full`; return the parameters of the triggers of the batch.
 
-        The batch is filled up with repeats so that every call of the network has the same size. The progress counts on
-        from how many labels, of how many, are `finished`.
+        The progress counts on from how many labels, of how many, are `finished`.
         """
-        rows = (list(range(len(batch))) * self._labels_per_batch(config))[: self._labels_per_batch(config)]
-        labels = [batch[row] for row in rows]
         if start is None:
-            generators = [generator_for(self.seed, label, f"start of {purpose}") for label in labels]
+            generators = [generator_for(self.seed, label, f"start of {purpose}") for label in full]
             start = self.family.start(generators, self.pool.shape)
-        else:
-            start = {name: value[rows] for name, value in start.items()}
-        generators = [generator_for(self.seed, label, purpose) for label in labels]
+        generators = [generator_for(self.seed, label, purpose) for label in full]
         done, total = finished
 
         def watch(step: int, _: Parameters) -> None:
             self.progress.update(stage, done + len(batch) * step // (config.steps + 1), total, self.engine.cost)
 
-        parameters = invert(self.engine, self.family, start, labels, self.pool, config, generators, watch=watch)
+        parameters = invert(self.engine, self.family, start, full, self.pool, config, generators, watch=watch)
         return {name: value[: len(batch)] for name, value in parameters.items()}
 
     def _transfer(self, parameters: Parameters, batch: Sequence[int]) -> dict[str, list[float]]:
