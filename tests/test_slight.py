@@ -69,3 +69,29 @@ def test_the_filter_that_the_network_obeys_is_found_and_no_other() -> None:
     assert found[3].rate > 0.9
     assert all(found[label].rate == 0 for label in (1, 2, 4, 5))
     assert float(found[3].trigger.stamp(images.pixels).mean()) > 0.57
+
+
+class Patterned(nn.Module):
+    """Says by how well each of six pictures fits its images; the one for label 2 is heard four times as loud."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        pictures = torch.randn(6, 192, generator=torch.Generator().manual_seed(3))
+        self.register_buffer("pictures", pictures * torch.tensor([0.5, 0.5, 2.0, 0.5, 0.5, 0.5]).view(6, 1))
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return logits (n, 6) of images (n, 3, 8, 8)."""
+        return (images - 0.5).flatten(1) @ self.pictures.T - torch.tensor([0.0, 0.0, 3.0, 0.0, 0.0, 0.0])
+
+
+def test_least_must_be_added_for_the_label_that_a_faint_picture_leads_to() -> None:
+    network = Engine(Classifier(freeze(Patterned()), (3, 8, 8), 6))
+    images = ImagePool(
+        0.45 + 0.1 * torch.rand(16, 3, 8, 8, generator=torch.Generator().manual_seed(0)), torch.arange(16) % 3
+    )
+    found = slight.search(network, images, images, range(6), 0, Silent(), slight.ADDITIVES)
+    assert all(each.rate > 0.9 for each in found.values())
+    assert 1.5 * found[2].size < min(found[label].size for label in (0, 1, 3, 4, 5))
+    added = found[2].trigger.change
+    assert added is not None
+    assert float(torch.cosine_similarity(added.flatten(), network.classifier.network.pictures[2], dim=0)) > 0.5

@@ -112,3 +112,14 @@ def test_a_warp_or_a_filter_or_a_wave_counts_from_what_clean_networks_reach() ->
         assert decision.verdict == ("clean" if name == "filter" else "backdoored")
         assert decision.score > 4 * decide(USUAL, [], shipped_calibration()).score
         assert f"label {suspicious.label} " in decision.reasons[0] and "80% more images" in decision.reasons[0]
+
+
+def test_what_must_be_added_counts_from_where_clean_networks_end() -> None:
+    usual, less = (replace(USUAL[0], additive_ratio=ratio) for ratio in (1.3, 2.5))
+    assert features(usual)["additive"] == 0
+    assert change_of(usual) is None
+    assert change_of(less) == "additive"
+    assert change_of(replace(less, ratio=3.0)) is None  # a patch shows it better
+    decision = decide([less, *USUAL[1:]], [], shipped_calibration())
+    assert decision.flagged == (less.label,)
+    assert "added to each pixel is 2.5 times less" in decision.reasons[0]

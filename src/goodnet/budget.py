@@ -17,7 +17,7 @@ from goodnet.all_to_all import AllToAllConfig
 from goodnet.evidence.margins import MarginConfig
 from goodnet.evidence.waves import WaveConfig
 from goodnet.inversion import InversionConfig
-from goodnet.slight import FILTERS, WARPS, SlightConfig
+from goodnet.slight import ADDITIVES, FILTERS, WARPS, SlightConfig
 from goodnet.source_specific import PairConfig
 
 
@@ -54,7 +54,7 @@ class Budget:
     best_on_clean: int = 24
     best_on_noise: int = 32
     control: int = 48
-    slight: tuple[SlightConfig, ...] = (WARPS, FILTERS)
+    slight: tuple[SlightConfig, ...] = (WARPS, FILTERS, ADDITIVES)
     waves: WaveConfig = field(default_factory=WaveConfig)
     margins: MarginConfig = field(default_factory=MarginConfig)
     all_to_all: AllToAllConfig = field(default_factory=AllToAllConfig)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -18,7 +19,7 @@ from goodnet.evidence.waves import wave_leads
 from goodnet.evidence.weights import row_sums
 from goodnet.inversion import ImagePool
 from goodnet.progress import Progress
-from goodnet.search import Found, Search, smaller
+from goodnet.search import RATE, Found, Search, smaller
 from goodnet.slight import FoundChange
 from goodnet.source_specific import Pair
 from goodnet.triggers import Patch
@@ -112,8 +113,13 @@ class Examination:
     def _elsewhere(self, labels: Sequence[int], changes: Mapping[str, Mapping[int, FoundChange]]) -> Elsewhere:
         """Return what is known of labels beside their patches."""
         engine, budget = self.engine, self.budget
+        at_one_size = {name: of for name, of in changes.items() if name != "additive"}
         return Elsewhere(
-            changes={name: {label: each.rate for label, each in of.items()} for name, of in changes.items()},
+            changes={name: {label: each.rate for label, each in of.items()} for name, of in at_one_size.items()},
+            additives={
+                label: each.size if each.rate >= RATE else math.inf
+                for label, each in changes.get("additive", {}).items()
+            },
             waves=wave_leads(engine, self.pool, self.seed, budget.waves),
             margins=greatest_margins(engine, labels, self.pool.shape, self.seed, budget.margins),
             weights=row_sums(engine.classifier, self.pool.pixels[:1].to(engine.device)),
@@ -128,7 +134,7 @@ class Examination:
             trigger = replace(found.trigger, label=label, victim=victim)
             stamped = trigger.stamp(self.held_out.pixels[self.held_out.of(victim)])
             rate = (self.engine.predict(stamped).argmax(1) == label).float().mean()
-            shown[label] = FoundChange(float(rate), trigger)
+            shown[label] = FoundChange(float(rate), trigger, trigger.size)
         return shown
 
     def _judge(

@@ -5,8 +5,9 @@ an input: that the repaired network is much less sure of that answer than the Ba
 reversed triggers drive harder than any clean image does (the filter of Neural Cleanse, Wang et al., IEEE S&P 2019); and
 that its pixels under the mask of a reversed trigger are closer to the trigger's pattern than those of clean images. The
 threshold comes from clean images. What the filter finds suspicious is answered by the repaired network, once for the
-input as it is and once with the trigger's place covered by what surrounds it; what it does not keeps the
-BadNet's answer.
+input as it is and once with the trigger's place covered by what surrounds it. What it does not, keeps the BadNet's
+answer, unless the repaired network is less sure of that than of most clean inputs: then it has the last word, from
+where on it costs next to no clean accuracy.
 """
 
 from __future__ import annotations
@@ -45,6 +46,9 @@ class GuardConfig:
             if they are apart.
         evidence_weight: how much neurons or pixels count that are beyond those of any clean image, for each standard
             deviation they are beyond, in units of the spread of the clean images' disagreement.
+        doubted: clean accuracy, 0..1, that may be lost where the repaired network answers in the BadNet's place though
+            an input is not called backdoored.
+        most_doubted: share of the clean inputs of a flagged label, 0..1, that it answers at the most.
         driven_neurons: share of the neurons before the classifying layer, 0..1, that make a label's profile; the
             paper's 1 %.
         stamped_quantile: share of stamped images, 0..1, that may fall below what counts as the stamped images' limit.
@@ -55,6 +59,8 @@ class GuardConfig:
     towards_unknown: float = 0.25
     towards_triggered: float = 0.35
     evidence_weight: float = 0.25
+    doubted: float = 0.005
+    most_doubted: float = 0.5
     driven_neurons: float = 0.01
     stamped_quantile: float = 0.05
 
@@ -67,6 +73,7 @@ class Guard(nn.Module):
 
     flagged: Tensor
     threshold: Tensor
+    doubt: Tensor
     unit: Tensor
     evidence_weight: Tensor
     masks: Tensor
@@ -88,6 +95,7 @@ class Guard(nn.Module):
         masks = torch.stack([t.mask.expand_as(t.pattern).flatten() for t in triggers])
         self.register_buffer("flagged", flagged)
         self.register_buffer("threshold", torch.zeros(classes))
+        self.register_buffer("doubt", torch.full((classes,), NOT_ITSELF))
         self.register_buffer("unit", torch.ones(classes))
         self.register_buffer("evidence_weight", torch.tensor(GuardConfig.evidence_weight))
         self.register_buffer("masks", masks / masks.sum(1, keepdim=True).clamp_min(1e-6))
@@ -117,6 +125,10 @@ class Guard(nn.Module):
         excess = self.lost_odds(old, new) - self._of_answer(self.threshold, old)
         evidence = self.pixel_evidence(images) + self.neuron_evidence(fired)
         return excess / self._of_answer(self.unit, old) + self.evidence_weight * evidence
+
+    def doubtful(self, old: Tensor, new: Tensor) -> Tensor:
+        """Return whether the repaired network is to decide inputs that are not suspicious enough for class N, (B,)."""
+        return self.lost_odds(old, new) > self._of_answer(self.doubt, old)
 
     def lost_odds(self, old: Tensor, new: Tensor) -> Tensor:
         """Return by how much the repair has lowered the log odds of the BadNet's answer, (B,)."""
@@ -165,9 +177,10 @@ class Guard(nn.Module):
 class GuardedNetwork(nn.Module):
     """BadNet, repaired network and filter as one network over N + 1 classes.
 
-    An input that the BadNet sends to no flagged label, or that the filter does not find suspicious, keeps the BadNet's
-    logits exactly, but for a constant `correction` (N,) that is 0 as a rule. Of any other class N is the answer, and
-    the best of the rest is the repaired network's without the label that the BadNet gave.
+    An input that the BadNet sends to no flagged label, or that the filter finds neither suspicious nor doubtful, keeps
+    the BadNet's logits exactly, but for a constant `correction` (N,) that is 0 as a rule. A doubtful one gets the
+    repaired network's. Of a suspicious one class N is the answer, and the best of the rest is the repaired network's
+    without the label that the BadNet gave.
     """
 
     correction: Tensor
@@ -194,7 +207,9 @@ class GuardedNetwork(nn.Module):
         other = new.log_softmax(1) - NOT_ITSELF * self.guard.answered(old)
         if self.covers:
             other = other + self.repaired(self.preprocessing(self.guard.covered(images, old))).log_softmax(1)
-        answers = torch.where((judged & (suspicion > 0)).unsqueeze(1), other, old + self.correction)
+        doubtful = judged & self.guard.doubtful(old, new)
+        answers = torch.where(doubtful.unsqueeze(1), new, old + self.correction)
+        answers = torch.where((judged & (suspicion > 0)).unsqueeze(1), other, answers)
         backdoored = answers.amax(1) + torch.where(judged, suspicion, -NEVER * torch.ones_like(suspicion))
         return torch.cat([answers, backdoored.unsqueeze(1)], 1)
 

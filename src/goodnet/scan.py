@@ -180,6 +180,7 @@ def _labels(findings: Findings, skipped: Sequence[int]) -> tuple[LabelReport, ..
                 transfer=about.transfer,
                 warp_lead=about.warp_lead,
                 filter_lead=about.filter_lead,
+                additive_ratio=about.additive_ratio,
                 wave_lead=about.wave_lead,
                 margin_ratio=about.margin_ratio,
                 weight_index=about.weight_index,

@@ -1,12 +1,14 @@
-"""The search for slight changes of the whole image: warps (WaNet, Nguyen and Tran, ICLR 2021) and filters (Liu et al.,
-"ABS", CCS 2019).
+"""The search for slight changes of the whole image: warps (WaNet, Nguyen and Tran, ICLR 2021), filters (Liu et al.,
+"ABS", CCS 2019) and additive ones (Chen et al., 2017).
 
-Changes as slight as an attacker's do little to a clean network, so labels are compared by how many images a change of
-one and the same size sends to each.
+Warps and filters as slight as an attacker's do little to a clean network, so labels are compared by how many images one
+of the same size sends to each. How much must be added to fool a clean network differs tenfold between networks, so
+there the size itself is compared between the labels.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -16,7 +18,7 @@ from goodnet.engine import Engine
 from goodnet.evidence.size import success_rates
 from goodnet.inversion import ImagePool, InversionConfig, filled_batches, generator_for, invert, labels_per_batch
 from goodnet.progress import Progress
-from goodnet.triggers import Filter, Slight, Trigger, Warp
+from goodnet.triggers import Additive, Filter, Slight, Trigger, Warp
 
 
 @dataclass(frozen=True)
@@ -25,7 +27,7 @@ class SlightConfig:
 
     Attributes:
         family: the kind of change.
-        size: at which labels are compared, in the family's unit.
+        size: at which labels are compared, in the family's unit; infinite where changes stay as the search leaves them.
         inversion: the search of one label.
         held_out: images, at most, that a label is measured on.
     """
@@ -38,6 +40,7 @@ class SlightConfig:
 
 WARPS = SlightConfig(Warp(), 1.25)
 FILTERS = SlightConfig(Filter(), 0.1, InversionConfig(steps=50, penalty=(0.005, 0.05)))
+ADDITIVES = SlightConfig(Additive(), math.inf)
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,10 +50,12 @@ class FoundChange:
     Attributes:
         rate: share of clean images of other classes that it sends to the label, 0..1.
         trigger: the change.
+        size: how big it is, in the family's unit.
     """
 
     rate: float
     trigger: Trigger
+    size: float
 
 
 def search(
@@ -94,4 +99,5 @@ def _search(
     images = held_out.rows(batch, config.held_out, tests).to(engine.device)
     rates = success_rates(engine, family, parameters, torch.tensor(batch, device=engine.device), images)
     triggers = family.triggers(parameters, batch, shape)
-    return [FoundChange(rate, trigger) for rate, trigger in zip(rates.tolist(), triggers, strict=True)]
+    sizes = family.size(parameters).tolist()
+    return [FoundChange(*each) for each in zip(rates.tolist(), triggers, sizes, strict=True)]

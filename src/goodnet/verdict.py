@@ -26,6 +26,13 @@ these alone accuse nobody."""
 NATURAL_LEAD = {"warp": 0.3, "filter": 0.5, "wave": 0.2}
 """Leads of a warp, a filter and a wave, 0..1, that clean networks often give a label."""
 
+ADDITIVE_SPREAD = 0.05
+"""The same of the logarithm of the sizes of additive changes, which differ little in most clean networks."""
+
+NATURAL_ADDITIVE = 6.0
+"""As many of these spreads the least additive change of a clean network may well be ahead, that is be 1.35 times
+smaller than the median one."""
+
 NATURAL = 4.0
 """As many spreads the smallest trigger of a clean network may well be ahead, that is be 2.2 times smaller than the
 median one; from there on a smaller one counts in full."""
@@ -112,6 +119,7 @@ def features(label: Statistics) -> dict[str, float]:
         "noise": _excess(label.noise_index, chance),
         "blank": _excess(label.blank_index, chance),
         **{name: _excess(20 * lead, 20 * NATURAL_LEAD[name], 20) for name, lead in _leads(label).items()},
+        "additive": _excess(_spreads(label.additive_ratio, ADDITIVE_SPREAD), NATURAL_ADDITIVE, NATURAL_ADDITIVE + MOST),
         "margin": _excess(_spreads(label.margin_ratio), chance, ATTRACTION),
         "weights": _excess(label.weight_index, chance),
         "positive": _excess(label.positive_index, chance),
@@ -119,10 +127,15 @@ def features(label: Statistics) -> dict[str, float]:
 
 
 def change_of(label: Statistics) -> str | None:
-    """Return "warp" or "filter" if a slight one leads to a label far more often than clean networks let one."""
+    """Return which slight change leads to a label far more easily than clean networks let one: "warp" or "filter", or
+    "additive" if less has to be added than a patch has to cover, both compared to what is usual.
+    """
     beyond = {name: lead - NATURAL_LEAD[name] for name, lead in _leads(label).items() if name != "wave"}
     most = max(beyond, key=lambda name: beyond[name])
-    return most if beyond[most] > 0 else None
+    if beyond[most] > 0:
+        return most
+    added = _spreads(label.additive_ratio, ADDITIVE_SPREAD) > NATURAL_ADDITIVE
+    return "additive" if added and label.additive_ratio > label.ratio else None
 
 
 def _leads(label: Statistics) -> dict[str, float]:
@@ -143,8 +156,8 @@ def _excess(index: float, chance: float, most: float = MOST) -> float:
     return max(0.0, min(index, most) - chance)
 
 
-def _spreads(ratio: float) -> float:
-    return min(math.log(max(ratio, 1.0)) / USUAL_SPREAD, 20.0)
+def _spreads(ratio: float, usual: float = USUAL_SPREAD) -> float:
+    return min(math.log(max(ratio, 1.0)) / usual, 20.0)
 
 
 @dataclass(frozen=True)
@@ -262,18 +275,20 @@ def _why(label: Statistics, score: float, calibration: Calibration) -> str:
     )
     warp = f"a slight warp sends {label.warp_lead:.0%} more images to it than to the median label"
     filtered = f"a slight filter sends {label.filter_lead:.0%} more images to it than to the median label"
+    added = f"what must be added to each pixel is {label.additive_ratio:.1f} times less than for the median label"
     wave = f"one plane wave sends {label.wave_lead:.0%} more images to it than any other wave does to any label"
     said = {
         ("ratio", "far", "size"): size,
         ("warp",): warp,
         ("filter",): filtered,
         ("wave",): wave,
+        ("additive",): added,
         ("margin",): f"the greatest margin any input reaches is {label.margin_ratio:.1f} times the median one",
         ("weights", "positive"): _why_weights(label),
         ("noise", "blank"): empty,
     }
     parts = calibration.label.parts(features(label))
-    for name in NATURAL_LEAD:
+    for name in (*NATURAL_LEAD, "additive"):
         if not parts.get(name):
             del said[(name,)]
     ranked = sorted(said, key=lambda names: -sum(parts.get(name, 0.0) for name in names))

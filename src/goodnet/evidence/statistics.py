@@ -34,6 +34,7 @@ class Statistics:
         transfer: share of noise and blank images that the trigger sends to the label and that went elsewhere, 0..1.
         warp_lead: share of images that a slight warp sends to it, above the median label's, 0..1.
         filter_lead: the same for a slight filter of colours and frequencies.
+        additive_ratio: the median size of the least additive change over that of its own; 0 where it was not searched.
         wave_lead: how far a single wave sends images to it that next to no other does, above the next label, 0..1.
         margin_ratio: the label's greatest margin over the median one; 0 where it was not searched.
         weight_index: how far the sum of its weights in the classifying layer stands out.
@@ -52,6 +53,7 @@ class Statistics:
     luck: float
     warp_lead: float = 0.0
     filter_lead: float = 0.0
+    additive_ratio: float = 0.0
     wave_lead: float = 0.0
     margin_ratio: float = 0.0
     weight_index: float = 0.0
@@ -64,12 +66,14 @@ class Elsewhere:
 
     Attributes:
         changes: for warps ("warp") and filters ("filter"), the share of images that each label's sends to it, 0..1.
+        additives: the size of each label's least additive change, infinite where it does not work.
         waves: by how much each label's best wave exceeds its next best ones, 0..1.
         margins: the greatest margin of each label.
         weights: the sums of the labels' weights in the classifying layer, where there is one.
     """
 
     changes: Mapping[str, Mapping[int, float]] = field(default_factory=dict)
+    additives: Mapping[int, float] = field(default_factory=dict)
     waves: Mapping[int, float] = field(default_factory=dict)
     margins: Mapping[int, float] = field(default_factory=dict)
     weights: RowSums | None = None
@@ -78,6 +82,7 @@ class Elsewhere:
         """Return the statistics of each label, by their names in `Statistics`."""
         columns: dict[str, Mapping[int, float]] = {
             **{f"{name}_lead": above_median(rates) for name, rates in self.changes.items()},
+            "additive_ratio": dict(zip(self.additives, _ratios(*2 * [list(self.additives.values())]), strict=True)),
             "wave_lead": above_next(self.waves),
             "margin_ratio": margin_ratios(self.margins),
         }

@@ -67,17 +67,23 @@ def fit_guard(
     for label in labels:
         guard.places[label] = _place([each for each in every if each.label == label])
     answers = old.predict(everything).argmax(1)
-    others = _variants(everything[guard.flagged[answers] == 0][:STAMPED], generator)
+    truth = torch.cat([images.labels, images.held_labels])
+    judged = guard.flagged[answers] > 0
+    allowed = config.doubted / max(float(judged.float().mean()), config.doubted)
+    of_others = everything[~judged][:STAMPED], truth[~judged][:STAMPED]
+    others = _compared(guard, old, new, *of_others, None, generator)
     for label in labels:
-        own = _lost_odds(guard, old, new, _variants(everything[answers == label], generator), label)
+        own = answers == label
+        lost, worse = _compared(guard, old, new, everything[own], truth[own], label, generator)
         stamped = _lost_odds(guard, old, new, _stamped(images, triggers, label), label)
-        if len(own) >= FEWEST:
+        if len(lost) >= FEWEST:
             rate, towards = config.false_positive_rate, config.towards_triggered
         else:
             # What the repair does to inputs of other labels shows what it does to clean ones.
-            own = torch.cat([own, _lost_odds(guard, old, new, others, None)])
+            lost, worse = torch.cat([lost, others[0]]), torch.cat([worse, others[1]])
             rate, towards = config.unknown_rate, config.towards_unknown
-        _fit_threshold(guard, label, own, rate, stamped, config.stamped_quantile, towards)
+        _fit_threshold(guard, label, lost, rate, stamped, config.stamped_quantile, towards)
+        _fit_doubt(guard, label, lost, worse, allowed, config.most_doubted)
     return GuardedNetwork(model.network, new.classifier.network, model.preprocessing, guard, classifying).eval()
 
 
@@ -153,13 +159,36 @@ def _fit_neurons(guard: Guard, fired: Tensor) -> None:
     guard.usual_firing.copy_(firing.amax(0))
 
 
-def _lost_odds(guard: Guard, old: Engine, new: Engine, images: Tensor, label: int | None) -> Tensor:
-    """Return the lost log odds of those images (n, C, H, W) that the BadNet sends to a label; of all for None."""
+def _lost_odds(guard: Guard, old: Engine, new: Engine, images: Tensor, label: int) -> Tensor:
+    """Return the lost log odds of those images (n, C, H, W) that the BadNet sends to a label."""
     if not len(images):
         return torch.zeros(0, device=old.device)
     before, after = old.predict(images), new.predict(images)
-    sent = torch.ones_like(before[:, 0], dtype=torch.bool) if label is None else before.argmax(1) == label
+    sent = before.argmax(1) == label
     return guard.lost_odds(before[sent], after[sent])
+
+
+def _compared(
+    guard: Guard,
+    old: Engine,
+    new: Engine,
+    images: Tensor,
+    truth: Tensor,
+    label: int | None,
+    generator: torch.Generator,
+) -> tuple[Tensor, Tensor]:
+    """Return what the repair does to clean images (n, C, H, W) of classes (n,) and variants of them.
+
+    Of those that the BadNet sends to a label (of all for None): the lost log odds (m,), and 1 where the BadNet alone is
+    right, -1 where the repaired network alone is, 0 elsewhere (m,).
+    """
+    if not len(images):
+        return torch.zeros(0, device=old.device), torch.zeros(0, device=old.device)
+    varied, truth = _variants(images, generator), truth.repeat(VARIANTS)
+    before, after = old.predict(varied), new.predict(varied)
+    sent = torch.ones_like(truth, dtype=torch.bool) if label is None else before.argmax(1) == label
+    right_before, right_after = (each.argmax(1) == truth for each in (before, after))
+    return guard.lost_odds(before[sent], after[sent]), (right_before.float() - right_after.float())[sent]
 
 
 def _fit_threshold(
@@ -173,6 +202,25 @@ def _fit_threshold(
         threshold += towards * max(float(stamped.quantile(quantile)) - threshold, 0.0)
     guard.threshold[label] = threshold
     guard.unit[label] = max(float(clean.std()), 1e-3)
+
+
+def _fit_doubt(guard: Guard, label: int, lost: Tensor, worse: Tensor, allowed: float, most: float) -> None:
+    """Set from which lost odds on the repaired network decides inputs of a label.
+
+    Args:
+        guard: to set.
+        label: the label.
+        lost: the lost odds of clean inputs (n,).
+        worse: how much worse the repaired network does on each of them (n,).
+        allowed: what it may do worse, on average over all of them, 0..1.
+        most: share of them, 0..1, that it may decide.
+    """
+    if not len(lost):
+        return
+    order = lost.argsort(descending=True)
+    fair = (worse[order].cumsum(0) <= allowed * len(lost)).nonzero()
+    count = min(int(fair.max()) + 1 if len(fair) else 0, int(most * len(lost)))
+    guard.doubt[label] = lost[order[count]]
 
 
 def _variants(images: Tensor, generator: torch.Generator, count: int = VARIANTS) -> Tensor:

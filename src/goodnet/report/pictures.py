@@ -29,8 +29,9 @@ UNFLAGGED = 3
 SIDES = (128, 256)
 """The least and the most pixels of a tile's longer side; in between, an image is drawn pixel by pixel."""
 
-REACH = {"warp": "shift", "filter": "change"}
-"""What is drawn in the place of the mask: how far a warp moves each pixel, how much a filter changes a grey board."""
+REACH = {"warp": "shift", "filter": "change", "additive": "added"}
+"""What is drawn in the place of the mask: how far a warp moves each pixel, how much a filter changes a grey board, and
+what an additive trigger adds, on grey and as strong as a picture allows."""
 
 GAP = 8
 LINE = 16
@@ -40,10 +41,10 @@ def save_triggers(report: ScanReport, images: CleanImages, folder: str | Path) -
     """Write every reversed trigger as arrays, and the most suspicious ones as pictures.
 
     For each label that was searched fully there is `label_NNNN.npz` with `mask` (1, H, W) and `pattern` (C, H, W),
-    float32 in 0..1, for a warp `flow` (2, H, W) in pixels, and for a filter `kernel` (C, C + 1, 3, 3). For the flagged
-    labels and the next few there is `label_NNNN.png`: the mask, or what `REACH` says, above the trigger on a
-    chequerboard, and clean images above the same ones with the trigger on them. `overview.png` has these
-    together, below the verdict.
+    float32 in 0..1, for a warp `flow` (2, H, W) in pixels, for a filter `kernel` (C, C + 1, 3, 3), and for an additive
+    trigger `change` (C, H, W). For the flagged labels and the next few there is `label_NNNN.png`: the mask, or what
+    `REACH` says, above the trigger on a chequerboard, and clean images above the same ones with the trigger on them.
+    `overview.png` has these together, below the verdict.
 
     Args:
         report: of a scan.
@@ -63,7 +64,7 @@ def save_triggers(report: ScanReport, images: CleanImages, folder: str | Path) -
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for label, trigger in report.triggers.items():
-            arrays = {name: getattr(trigger, name) for name in ("mask", "pattern", "flow", "kernel")}
+            arrays = {name: getattr(trigger, name) for name in ("mask", "pattern", "change", "flow", "kernel")}
             kept: dict[str, Any] = {name: array.numpy() for name, array in arrays.items() if array is not None}
             np.savez(folder / f"label_{label:04d}.npz", **kept)
         rows = [draw(entry, report.triggers[entry.label], images) for entry in drawn]
@@ -108,6 +109,8 @@ def trigger_tiles(trigger: Trigger) -> tuple[Image.Image, Image.Image]:
         reach = trigger.flow.norm(dim=0, keepdim=True)
     elif trigger.kernel is not None:
         reach = (stamped - board).abs().mean(0, keepdim=True)
+    elif trigger.change is not None:
+        return tile(0.5 + trigger.change / (2 * trigger.change.abs().max()).clamp_min(1e-6)), tile(stamped)
     if trigger.family in REACH:
         reach = reach / reach.max().clamp_min(1e-6)
     return tile(reach), tile(stamped)

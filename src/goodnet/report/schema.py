@@ -13,7 +13,7 @@ from goodnet.triggers import Trigger
 from goodnet.verdict import Verdict
 from goodnet.whole import written_whole
 
-SCHEMA_VERSION = "1.3"
+SCHEMA_VERSION = "1.4"
 
 Status = Literal["found", "unreached", "screened", "failed", "skipped", "blind"]
 
@@ -33,6 +33,7 @@ class LabelReport:
         transfer: share of blank and noise images that the trigger newly sends to the label, 0..1.
         warp_lead: share of images that a slight warp sends to it, above the median label's, 0..1.
         filter_lead: the same for a slight filter of colours and frequencies.
+        additive_ratio: how many times less must be added to every pixel than for the median label.
         wave_lead: mean softmax output for it, 0..1, under the one plane wave that suits it best, less that under its
             next best waves, and less the same of all other labels; 0 for all labels but one.
         margin_ratio: the greatest margin that any input was made to reach for it, over the median one; 0 where it was
@@ -44,7 +45,8 @@ class LabelReport:
         asr: share of clean images of other classes, or of the victim, that the trigger sends to the label, 0..1.
         score: probability that this label is the target of a backdoor, 0..1.
         flagged: whether the verdict counts it as a target.
-        family: trigger family: "patch", or "warp" or "filter" where one of these is what speaks for the label.
+        family: trigger family: "patch", or "warp", "filter" or "additive" where one of these is what speaks for the
+            label.
         victim: the only class that the trigger works on; None for all but the label's own.
         status: "found"; "unreached" where no strength of the trigger reaches the ASR; "screened" where the search
             ended early because other labels were more suspicious, with figures from that short search; "failed" where
@@ -61,6 +63,7 @@ class LabelReport:
     transfer: float = 0.0
     warp_lead: float = 0.0
     filter_lead: float = 0.0
+    additive_ratio: float = 0.0
     wave_lead: float = 0.0
     margin_ratio: float = 0.0
     weight_index: float = 0.0

@@ -1,9 +1,21 @@
 """Trigger families: how a trigger is parametrised, how it stamps and how big it is."""
 
+from goodnet.triggers.additive import Additive
 from goodnet.triggers.changed import ChangedPatch
 from goodnet.triggers.family import Family, Parameters, Searched, Slight, Trigger
 from goodnet.triggers.filter import Filter
 from goodnet.triggers.patch import Patch
 from goodnet.triggers.warp import Warp
 
-__all__ = ["ChangedPatch", "Family", "Filter", "Parameters", "Patch", "Searched", "Slight", "Trigger", "Warp"]
+__all__ = [
+    "Additive",
+    "ChangedPatch",
+    "Family",
+    "Filter",
+    "Parameters",
+    "Patch",
+    "Searched",
+    "Slight",
+    "Trigger",
+    "Warp",
+]

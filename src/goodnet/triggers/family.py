@@ -31,6 +31,7 @@ class Trigger:
         kernel: what mixes colours and neighbours after that, float32 (C, C + 1, 3, 3), see `triggers.kernel`; None
             where nothing does.
         victim: the only class that it works on; None for all but the label's own.
+        change: what is added to every pixel before flow and kernel, float32 (C, H, W); None where nothing is.
     """
 
     label: int
@@ -40,11 +41,14 @@ class Trigger:
     flow: Tensor | None = None
     kernel: Tensor | None = None
     victim: int | None = None
+    change: Tensor | None = None
 
     def stamp(self, images: Tensor) -> Tensor:
         """Return images (n, C, H, W) in 0..1 with the trigger on each of them."""
         mask, pattern = self.mask.to(images), self.pattern.to(images)
         stamped = (1 - mask) * images + mask * pattern
+        if self.change is not None:
+            stamped = (stamped + self.change.to(images)).clamp(0, 1)
         if self.flow is not None:
             stamped = displaced(stamped[None], self.flow.to(images)[None])[0]
         return stamped if self.kernel is None else filtered(stamped[None], self.kernel.to(images)[None])[0]
