@@ -14,6 +14,7 @@ from goodnet.budget import Budget
 from goodnet.checkpoint import Checkpoint
 from goodnet.engine import Engine
 from goodnet.evidence.margins import greatest_margins
+from goodnet.evidence.outliers import FEWEST_REFERENCES
 from goodnet.evidence.statistics import Elsewhere, Statistics, statistics
 from goodnet.evidence.waves import wave_leads
 from goodnet.evidence.weights import row_sums
@@ -91,7 +92,9 @@ class Examination:
             if findings.decision.score < budget.certain:
                 found = smaller(found, patches.run(labels, start))
                 findings = self._judge(found, elsewhere, skipped)
-        if between_classes and pool is not held_out and findings.decision.score < budget.certain:
+        # A trigger that sends all to one class already does a half or a third of what such a mapping would explain.
+        several = engine.classifier.classes >= FEWEST_REFERENCES
+        if between_classes and several and pool is not held_out and findings.decision.score < budget.certain:
             mapping = all_to_all.search(engine, pool, held_out, seed, budget.all_to_all)
             findings = self._judge(found, elsewhere, skipped, mapping)
             few = len(labels) + len(skipped) <= budget.pairs.most_labels

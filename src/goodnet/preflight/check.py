@@ -19,6 +19,9 @@ _FINALISTS = 6
 
 Judgement = tuple[Answers, tuple[str, ...]]
 
+TOLD = 6
+"""Settings, at most, that an error names."""
+
 
 @dataclass(frozen=True)
 class Trial:
@@ -234,7 +237,8 @@ def _dim(images: CleanImages) -> tuple[str, ...]:
 
 
 def _table(tried: tuple[Trial, ...]) -> str:
-    return "; ".join(f"{trial.settings}: {trial.score:.0%}" for trial in tried)
+    told = "; ".join(f"{trial.settings}: {trial.score:.0%}" for trial in tried[:TOLD])
+    return told if len(tried) <= TOLD else f"{told}; and {len(tried) - TOLD} more below that"
 
 
 def _require_channel_values(setting: Preprocessing, channels: int) -> None:
