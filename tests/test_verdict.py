@@ -103,10 +103,10 @@ def test_a_feature_can_be_left_out() -> None:
 def test_a_warp_or_a_filter_or_a_wave_counts_from_what_clean_networks_reach() -> None:
     usual = replace(USUAL[0], **{f"{name}_lead": lead for name, lead in NATURAL_LEAD.items()})
     assert all(features(usual)[name] == 0 for name in NATURAL_LEAD)
-    assert change_of(usual) is None
+    assert change_of(usual, shipped_calibration()) is None
     for name in NATURAL_LEAD:
         suspicious = replace(USUAL[0], **{f"{name}_lead": 0.8})
-        assert change_of(suspicious) == (None if name == "wave" else name)
+        assert change_of(suspicious, shipped_calibration()) == (None if name == "wave" else name)
         decision = decide([suspicious, *USUAL[1:]], [], shipped_calibration())
         # What a tint does to clean networks varies much, so that a filter alone accuses nobody.
         assert decision.verdict == ("clean" if name == "filter" else "backdoored")
@@ -117,9 +117,11 @@ def test_a_warp_or_a_filter_or_a_wave_counts_from_what_clean_networks_reach() ->
 def test_what_must_be_added_counts_from_where_clean_networks_end() -> None:
     usual, less = (replace(USUAL[0], additive_ratio=ratio) for ratio in (1.3, 2.5))
     assert features(usual)["additive"] == 0
-    assert change_of(usual) is None
-    assert change_of(less) == "additive"
-    assert change_of(replace(less, ratio=3.0)) is None  # a patch shows it better
+    assert change_of(usual, shipped_calibration()) is None
+    assert change_of(less, shipped_calibration()) == "additive"
+    assert (
+        change_of(replace(less, ratio=9.0, universal_ratio=9.0), shipped_calibration()) is None
+    )  # a patch shows it better
     decision = decide([less, *USUAL[1:]], [], shipped_calibration())
     assert decision.flagged == (less.label,)
     assert "added to each pixel is 2.5 times less" in decision.reasons[0]

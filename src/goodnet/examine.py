@@ -101,7 +101,7 @@ class Examination:
             if few and findings.decision.verdict != "backdoored":
                 pair = source_specific.search(engine, pool, held_out, seed, self.progress, budget.pairs)
                 findings = self._judge(found, elsewhere, skipped, mapping, pair)
-        kinds = {label: change_of(findings.evidence[label]) for label in findings.decision.flagged}
+        kinds = {label: change_of(findings.evidence[label], self.calibration) for label in findings.decision.flagged}
         instead = {label: changes[kind][label] for label, kind in kinds.items() if kind}
         return replace(findings, instead=instead | self._for_one_class(findings))
 

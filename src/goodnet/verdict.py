@@ -126,16 +126,11 @@ def features(label: Statistics) -> dict[str, float]:
     }
 
 
-def change_of(label: Statistics) -> str | None:
-    """Return which slight change leads to a label far more easily than clean networks let one: "warp" or "filter", or
-    "additive" if less has to be added than a patch has to cover, both compared to what is usual.
-    """
-    beyond = {name: lead - NATURAL_LEAD[name] for name, lead in _leads(label).items() if name != "wave"}
-    most = max(beyond, key=lambda name: beyond[name])
-    if beyond[most] > 0:
-        return most
-    added = _spreads(label.additive_ratio, ADDITIVE_SPREAD) > NATURAL_ADDITIVE
-    return "additive" if added and label.additive_ratio > label.ratio else None
+def change_of(label: Statistics, calibration: Calibration) -> str | None:
+    """Return "warp", "filter" or "additive", whichever speaks most for a label, or None where its patch speaks more."""
+    parts = {"warp": 0.0, "filter": 0.0, "additive": 0.0} | calibration.label.parts(features(label))
+    most = max(("warp", "filter", "additive"), key=lambda name: parts[name])
+    return most if parts[most] > sum(parts.get(name, 0.0) for name in ("ratio", "far", "size")) else None
 
 
 def _leads(label: Statistics) -> dict[str, float]:
