@@ -31,8 +31,8 @@ class Budget:
         full: the search that decides.
         rows: with fewer labels than this, each is searched from several starts, one after the other, as many as fit in.
         most_starts: the most starts of a label.
-        certain: from this probability of a backdoor on, 0..1, labels are not searched from another start, nor is a
-            trigger looked for that moves every class.
+        certain: from this probability of a backdoor on, 0..1, neither slight changes and waves are looked for, nor a
+            trigger that moves every class, and labels are not searched from another start.
         after_screening: the full search of labels that were screened, which starts where screening ended.
         best_on_clean: labels that go on for their margin on clean images.
         best_on_noise: labels that go on for their margin on noise images.

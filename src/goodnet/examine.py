@@ -85,9 +85,17 @@ class Examination:
         patches = Search(engine, Patch(), pool, held_out, budget, seed, self.progress, self.checkpoint)
         found = patches.run(labels)
         decided = [each.label for each in found if each.trigger]
-        changes = self._changes(decided) if len(labels) <= budget.screen_above else {}
-        elsewhere = self._elsewhere(decided, changes)
+        elsewhere = Elsewhere(
+            margins=greatest_margins(engine, decided, pool.shape, seed, budget.margins),
+            weights=row_sums(engine.classifier, pool.pixels[:1].to(engine.device)),
+        )
         findings = self._judge(found, elsewhere, skipped)
+        changes: dict[str, dict[int, FoundChange]] = {}
+        # No evidence counts for innocence, so what is beyond doubt now will be so whatever else is found.
+        if findings.decision.score < budget.certain:
+            changes = self._changes(decided) if len(labels) <= budget.screen_above else {}
+            elsewhere = self._with_changes(elsewhere, changes)
+            findings = self._judge(found, elsewhere, skipped)
         for start in range(1, budget.starts(engine.classifier.classes)):
             if findings.decision.score < budget.certain:
                 found = smaller(found, patches.run(labels, start))
@@ -113,19 +121,15 @@ class Examination:
             for each in self.budget.slight
         }
 
-    def _elsewhere(self, labels: Sequence[int], changes: Mapping[str, Mapping[int, FoundChange]]) -> Elsewhere:
-        """Return what is known of labels beside their patches."""
-        engine, budget = self.engine, self.budget
+    def _with_changes(self, elsewhere: Elsewhere, changes: Mapping[str, Mapping[int, FoundChange]]) -> Elsewhere:
+        """Return what is known of labels beside their patches, and what changes and single waves do for them."""
         at_one_size = {name: of for name, of in changes.items() if name != "additive"}
-        return Elsewhere(
+        added = changes.get("additive", {})
+        return replace(
+            elsewhere,
             changes={name: {label: each.rate for label, each in of.items()} for name, of in at_one_size.items()},
-            additives={
-                label: each.size if each.rate >= RATE else math.inf
-                for label, each in changes.get("additive", {}).items()
-            },
-            waves=wave_leads(engine, self.pool, self.seed, budget.waves),
-            margins=greatest_margins(engine, labels, self.pool.shape, self.seed, budget.margins),
-            weights=row_sums(engine.classifier, self.pool.pixels[:1].to(engine.device)),
+            additives={label: each.size if each.rate >= RATE else math.inf for label, each in added.items()},
+            waves=wave_leads(self.engine, self.pool, self.seed, self.budget.waves),
         )
 
     def _for_one_class(self, findings: Findings) -> dict[int, FoundChange]:

@@ -289,6 +289,3 @@ def _test() -> Iterator[Recipe]:
     yield _recipe("mnist", "mobilenet", 620, Blended(target_label=5, pattern_seed=620))
     yield _recipe("gtsrb", plain, 636, Blended(target_label=33, pattern_seed=636))
     yield _recipe("gtsrb", "mobilenet", 637, Patch(target_label=15, pattern_seed=637))
-    yield _recipe("cifar10", plain, 656, LowFrequency(target_label=7, pattern_seed=656))
-    yield _recipe("cifar10", plain, 657, Patch(target_label=3, pattern="white", place="random"))
-    yield _recipe("cifar10", "mobilenet", 658, Sinusoid(target_label=8))
