@@ -6,42 +6,33 @@ What a filter changes depends on the image, so that no mask and pattern imitates
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
-import torch
 from torch import Tensor
 
 from goodnet.classifier import Shape
-from goodnet.triggers.family import Parameters, Trigger
+from goodnet.triggers.family import Parameters
 from goodnet.triggers.kernel import filtered, identity
+from goodnet.triggers.whole_image import WholeImage
 
 
 @dataclass(frozen=True)
-class Filter:
+class Filter(WholeImage):
     """A small kernel that mixes colours and neighbours: tints, contrast, brightness, blur and sharpening.
 
-    Attributes:
-        start_spread: standard deviation of the kernel's difference from the one that changes nothing, at the start.
-        pixels: the pixels of a patch that one unit of a filter's size counts as much as.
-        pace: learning rate of the kernel over that of a mask.
+    Its tensor is the kernel's difference from the one that changes nothing.
     """
 
     start_spread: float = 0.005
     pixels: float = 10.0
     pace: float = 0.1
     name: str = "filter"
+    part: ClassVar[str] = "kernel"
 
-    @property
-    def paces(self) -> Mapping[str, float]:
-        """Learning rate of the kernel, relative to that of the search."""
-        return {"kernel": self.pace}
-
-    def start(self, generators: Sequence[torch.Generator], shape: Shape) -> dict[str, Tensor]:
-        """Return almost no change, drawn anew for each of K generators."""
-        channels = shape[0]
-        noise = [torch.randn(channels, channels + 1, 3, 3, generator=each) for each in generators]
-        return {"kernel": self.start_spread * torch.stack(noise)}
+    def part_shape(self, shape: Shape) -> tuple[int, ...]:
+        """Return the shape of a kernel."""
+        return (shape[0], shape[0] + 1, 3, 3)
 
     def stamp(self, parameters: Parameters, images: Tensor) -> Tensor:
         """Return images (K, B, C, H, W) with filter k on row k."""
@@ -56,24 +47,6 @@ class Filter:
         """Return the most that each filter can change a pixel (K,), mean over the channels."""
         return (parameters["kernel"].square() + 1e-10).sqrt().sum(dim=(2, 3, 4)).mean(1)
 
-    def weight(self, shape: Shape) -> float:
-        """Return what one unit of size counts in the search, for images of any size."""
-        return self.pixels
-
-    def strengthen(self, parameters: Parameters, amount: Tensor) -> dict[str, Tensor]:
-        """Return filters that change more (amount > 0) or less by amount (K,)."""
-        return {"kernel": parameters["kernel"] * (amount / 2).exp().view(-1, 1, 1, 1, 1)}
-
-    def limited(self, parameters: Parameters, size: float) -> dict[str, Tensor]:
-        """Return the same filters, those that change more than a size allows scaled down to it."""
-        return {"kernel": parameters["kernel"] * (size / self.size(parameters)).clamp(max=1).view(-1, 1, 1, 1, 1)}
-
-    def triggers(self, parameters: Parameters, labels: Sequence[int], shape: Shape) -> list[Trigger]:
-        """Return K triggers for images of a shape (C, H, W), on the CPU, with empty masks."""
-        channels, height, width = shape
-        mask, pattern = torch.zeros(1, height, width), torch.zeros(channels, height, width)
-        kernels = self.kernels(parameters).detach().cpu()
-        return [
-            Trigger(label, mask, pattern, self.name, kernel=kernel)
-            for label, kernel in zip(labels, kernels, strict=True)
-        ]
+    def held(self, parameters: Parameters, shape: Shape) -> Tensor:
+        """Return the kernels (K, C, C + 1, 3, 3)."""
+        return self.kernels(parameters)

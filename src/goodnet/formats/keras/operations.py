@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from goodnet.formats.clipping import clipped
 from goodnet.formats.keras import shaping
 from goodnet.formats.keras.activations import FUNCTIONS, Elementwise
 
@@ -123,7 +124,7 @@ def operation(kind: str, config: dict[str, Any], channels_first: bool) -> nn.Mod
         return shaping.Concatenate(int(config.get("axis", -1)), channels_first)
     if kind == "Clip":
         low, high = float(config["x_min"]), float(config["x_max"])
-        return Elementwise(kind, lambda x: x.clamp(low, high))
+        return Elementwise(kind, lambda x: clipped(x, low, high))
     return InKerasOrder(_reshaping(kind, config), channels_first)
 
 

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from goodnet.formats.clipping import clipped
 from goodnet.formats.keras.weighted import pair, same_padding
 
 
@@ -188,6 +189,8 @@ class BoundedReLU(nn.Module):
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Apply to a tensor of any shape."""
+        if self.threshold == 0.0 and not self.slope and self.bound is not None:
+            return clipped(inputs, 0.0, float(self.bound))
         if self.threshold == 0.0:
             output = functional.leaky_relu(inputs, self.slope) if self.slope else functional.relu(inputs)
         else:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from goodnet.formats.clipping import clipped
 from goodnet.formats.keras.weighted import parameter
 from goodnet.formats.onnx.graph import Array, Attributes
 from goodnet.formats.onnx.pooling import window
@@ -116,13 +117,9 @@ class Clip(nn.Module):
 
     def forward(self, inputs: Tensor | Array) -> Tensor | Array:
         """Bring each number into the bounds; in the arithmetic of shapes, that is, arrays."""
-        if self.low is None and self.high is None:
-            return inputs
-        if not isinstance(inputs, Tensor):
-            return np.clip(inputs, self.low, self.high)
-        if inputs.is_floating_point() and self.low is not None and self.high is not None and self.low < self.high:
-            return functional.hardtanh(inputs, self.low, self.high)  # its gradient is one pass, that of clamp is four
-        return inputs.clamp(self.low, self.high)
+        if isinstance(inputs, Tensor):
+            return clipped(inputs, self.low, self.high)
+        return inputs if self.low is None and self.high is None else np.clip(inputs, self.low, self.high)
 
 
 WEIGHTED: dict[str, Any] = {

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from goodnet.formats.clipping import clipped
 from goodnet.formats.onnx.constants import KINDS, axes_of
 from goodnet.formats.onnx.graph import Array, Attributes, Function
 from goodnet.formats.onnx.pooling import average_pool, max_pool, power_pool
@@ -52,9 +53,10 @@ def _softmax(function: Function) -> Function:
 
 
 def _clip(attributes: Attributes, x: Tensor, low: Any = None, high: Any = None) -> Tensor:
-    low = attributes.get("min") if low is None else as_tensor(low, x)
-    high = attributes.get("max") if high is None else as_tensor(high, x)
-    return x if low is None and high is None else x.clamp(low, high)
+    if low is None and high is None:  # bounds of older operator sets
+        return clipped(x, attributes.get("min"), attributes.get("max"))
+    bounds = (None if bound is None else as_tensor(bound, x) for bound in (low, high))
+    return x.clamp(*bounds)
 
 
 def _cast(attributes: Attributes, x: Tensor) -> Tensor:
