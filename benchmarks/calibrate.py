@@ -26,8 +26,9 @@ from scipy.optimize import minimize
 from scipy.special import expit
 from sklearn.metrics import roc_auc_score
 
+from goodnet.calibration import Calibration, Logistic
 from goodnet.evidence.statistics import Statistics, luck
-from goodnet.verdict import Calibration, Logistic, features, mapping_features, pair_features
+from goodnet.verdict import features, mapping_features, pair_features
 
 Matrix = NDArray[np.float64]
 

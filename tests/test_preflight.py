@@ -143,7 +143,8 @@ def test_a_truly_bad_network_passes(share: float, count: int) -> None:
 def test_nothing_fits() -> None:
     clean = images()
     noise = torch.rand(clean.pixels.shape, generator=torch.Generator().manual_seed(3))
-    with pytest.raises(PreflightError, match=r"no common setting clearly fits.*0,1: \d+%.*and \d+ more below that"):
+    told = r"no common setting clearly fits.*--pixel-range 0,1: \d+%.*and \d+ more below that"
+    with pytest.raises(PreflightError, match=told):
         check(classifier(), dataclasses.replace(clean, pixels=noise))
 
 

@@ -7,11 +7,12 @@ import pytest
 import torch
 
 from goodnet.all_to_all import ClassMapping
+from goodnet.calibration import shipped_calibration
 from goodnet.evidence.statistics import Statistics, luck, without_images
 from goodnet.evidence.weights import RowSums
 from goodnet.source_specific import Pair
 from goodnet.triggers import Trigger
-from goodnet.verdict import NATURAL_LEAD, change_of, decide, decide_blind, features, shipped_calibration
+from goodnet.verdict import NATURAL_LEAD, change_of, decide, decide_blind, features
 
 
 def label(number: int, index: float, ratio: float, transfer: float = 0.1, total: int = 43) -> Statistics:
@@ -119,9 +120,8 @@ def test_what_must_be_added_counts_from_where_clean_networks_end() -> None:
     assert features(usual)["additive"] == 0
     assert change_of(usual, shipped_calibration()) is None
     assert change_of(less, shipped_calibration()) == "additive"
-    assert (
-        change_of(replace(less, ratio=9.0, universal_ratio=9.0), shipped_calibration()) is None
-    )  # a patch shows it better
+    small = replace(less, ratio=9.0, universal_ratio=9.0)
+    assert change_of(small, shipped_calibration()) is None  # a patch shows it better
     decision = decide([less, *USUAL[1:]], [], shipped_calibration())
     assert decision.flagged == (less.label,)
     assert "added to each pixel is 2.5 times less" in decision.reasons[0]

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 import torch
 
 from goodnet.budget import Budget
+from goodnet.calibration import Calibration
 from goodnet.classifier import Classifier
 from goodnet.engine import choose_engine
 from goodnet.evidence.margins import greatest_margins
@@ -19,7 +20,7 @@ from goodnet.evidence.statistics import without_images
 from goodnet.evidence.weights import row_sums
 from goodnet.report.facts import cost_facts, model_facts, versions
 from goodnet.report.schema import ImageFacts, LabelReport, ScanReport
-from goodnet.verdict import Calibration, decide_blind
+from goodnet.verdict import decide_blind
 
 WARNING = (
     "scanned without images: margins and weights alone tell less than reversed triggers, no trigger is shown, and the "

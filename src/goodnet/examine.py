@@ -11,6 +11,7 @@ import numpy as np
 from goodnet import all_to_all, slight, source_specific
 from goodnet.all_to_all import ClassMapping
 from goodnet.budget import Budget
+from goodnet.calibration import Calibration
 from goodnet.checkpoint import Checkpoint
 from goodnet.engine import Engine
 from goodnet.evidence.margins import greatest_margins
@@ -24,7 +25,7 @@ from goodnet.search import RATE, Found, Search, smaller
 from goodnet.slight import FoundChange
 from goodnet.source_specific import Pair
 from goodnet.triggers import Patch
-from goodnet.verdict import Calibration, Decision, change_of, decide
+from goodnet.verdict import Decision, change_of, decide
 
 
 @dataclass(frozen=True, eq=False)

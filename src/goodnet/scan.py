@@ -15,6 +15,7 @@ import torch
 from goodnet import classic
 from goodnet.blind import scan_blind
 from goodnet.budget import Budget
+from goodnet.calibration import Calibration, shipped_calibration
 from goodnet.checkpoint import Checkpoint, fingerprint
 from goodnet.classifier import Classifier
 from goodnet.engine import Engine, choose_engine
@@ -28,7 +29,6 @@ from goodnet.progress import Progress, Silent
 from goodnet.report.facts import cost_facts, image_facts, model_facts, versions
 from goodnet.report.schema import AllToAllReport, LabelReport, PairReport, ScanReport, Status
 from goodnet.search import Found
-from goodnet.verdict import Calibration, shipped_calibration
 from goodnet.version import __version__
 
 logger = logging.getLogger(__name__)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from importlib import resources
-from typing import Any, Literal
+from dataclasses import dataclass, field
+from typing import Literal
 
 from goodnet.all_to_all import ClassMapping
+from goodnet.calibration import Calibration
 from goodnet.evidence.statistics import Statistics, luck
 from goodnet.source_specific import Pair
 
@@ -37,68 +37,10 @@ NATURAL = 4.0
 """As many spreads the smallest trigger of a clean network may well be ahead, that is be 2.2 times smaller than the
 median one; from there on a smaller one counts in full."""
 
+SIZES = ("ratio", "far", "size")
+"""The features that are about the size of a label's patch."""
+
 Verdict = Literal["clean", "backdoored", "inconclusive"]
-
-
-@dataclass(frozen=True)
-class Logistic:
-    """The logarithm of the odds of a backdoor as a weighted sum of features.
-
-    Attributes:
-        intercept: the constant term.
-        weights: the weight of each feature.
-    """
-
-    intercept: float
-    weights: Mapping[str, float]
-
-    def parts(self, features: Mapping[str, float]) -> dict[str, float]:
-        """Return what each feature adds to the logarithm of the odds."""
-        return {name: weight * features[name] for name, weight in self.weights.items()}
-
-    def probability(self, features: Mapping[str, float]) -> float:
-        """Return the probability, 0..1, of a backdoor with these features."""
-        logit = self.intercept + sum(self.parts(features).values())
-        return 1 / (1 + math.exp(-max(-500.0, min(500.0, logit))))
-
-
-@dataclass(frozen=True)
-class Calibration:
-    """How evidence becomes a probability: logistic models, fitted on the development zoo by benchmarks/calibrate.py.
-
-    Attributes:
-        label: of a label's features.
-        blind: of a label's features without any image.
-        mapping: of the trigger that moves every class.
-        pair: of the pair of classes that stands out most.
-        backdoored: from this probability on, the network is called backdoored.
-        clean: up to this probability, it is called clean; between, inconclusive.
-        source: what it was fitted on.
-    """
-
-    label: Logistic
-    blind: Logistic
-    mapping: Logistic
-    pair: Logistic
-    backdoored: float
-    clean: float
-    source: str
-
-    def without(self, *features: str) -> Calibration:
-        """Return the calibration that makes nothing of some of the features of labels."""
-        return replace(self, label=replace(self.label, weights={**self.label.weights, **dict.fromkeys(features, 0.0)}))
-
-    @classmethod
-    def from_dict(cls, plain: Mapping[str, Any]) -> Calibration:
-        """Return the calibration of a JSON object."""
-        models = {name: Logistic(**plain[name]) for name in ("label", "blind", "mapping", "pair")}
-        return cls(**{**plain, **models})
-
-
-def shipped_calibration() -> Calibration:
-    """Return the calibration that comes with goodnet."""
-    text = resources.files("goodnet").joinpath("calibration.json").read_text(encoding="utf-8")
-    return Calibration.from_dict(json.loads(text))
 
 
 def features(label: Statistics) -> dict[str, float]:
@@ -128,9 +70,9 @@ def features(label: Statistics) -> dict[str, float]:
 
 def change_of(label: Statistics, calibration: Calibration) -> str | None:
     """Return "warp", "filter" or "additive", whichever speaks most for a label, or None where its patch speaks more."""
-    parts = {"warp": 0.0, "filter": 0.0, "additive": 0.0} | calibration.label.parts(features(label))
+    parts = Counter(calibration.label.parts(features(label)))  # what the calibration leaves out counts nothing
     most = max(("warp", "filter", "additive"), key=lambda name: parts[name])
-    return most if parts[most] > sum(parts.get(name, 0.0) for name in ("ratio", "far", "size")) else None
+    return most if parts[most] > sum(parts[name] for name in SIZES) else None
 
 
 def _leads(label: Statistics) -> dict[str, float]:
@@ -273,7 +215,7 @@ def _why(label: Statistics, score: float, calibration: Calibration) -> str:
     added = f"what must be added to each pixel is {label.additive_ratio:.1f} times less than for the median label"
     wave = f"one plane wave sends {label.wave_lead:.0%} more images to it than any other wave does to any label"
     said = {
-        ("ratio", "far", "size"): size,
+        SIZES: size,
         ("warp",): warp,
         ("filter",): filtered,
         ("wave",): wave,

@@ -14,9 +14,9 @@ from sklearn.metrics import roc_curve
 from goodnet.bench.figures import Spent
 from goodnet.bench.metrics import BINS, bin_counts
 from goodnet.bench.report import BenchReport
+from goodnet.calibration import shipped_calibration
 from goodnet.errors import MissingExtraError, OutputError
 from goodnet.repair.measure import wilson
-from goodnet.verdict import shipped_calibration
 from goodnet.whole import written_whole
 
 if TYPE_CHECKING:

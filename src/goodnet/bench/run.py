@@ -14,9 +14,9 @@ from goodnet.bench.repairs import RepairRow, RepairTask
 from goodnet.bench.report import BenchReport
 from goodnet.bench.rows import Measurement, RowT, fingerprint
 from goodnet.bench.scans import ScanRow, ScanTask
+from goodnet.calibration import shipped_calibration
 from goodnet.redteam import Recipe
 from goodnet.report.facts import versions
-from goodnet.verdict import shipped_calibration
 
 Tell = Callable[[str], None]
 

@@ -1,7 +1,7 @@
 """The zoo: recipes of networks, clean and infected, to develop the detector on and, kept apart, to test it on.
 
 The two halves share no seed. Backdoors in the architectures VGG and DenseNet are in the test zoo alone, and so are
-those in MNIST but for one filter. Nothing in goodnet is fitted to the test zoo.
+those in MNIST but for a filter, a patch, a blend and a sinusoid. Nothing in goodnet is fitted to the test zoo.
 """
 
 from __future__ import annotations

@@ -75,14 +75,14 @@ def fit_guard(
     for label in labels:
         own = answers == label
         lost, worse = _compared(guard, old, new, everything[own], truth[own], label, generator)
-        stamped = _lost_odds(guard, old, new, _stamped(images, triggers, label), label)
+        _, *stamped = _both(old, new, _stamped(images, triggers, label), label)
         if len(lost) >= FEWEST:
             rate, towards = config.false_positive_rate, config.towards_triggered
         else:
             # What the repair does to inputs of other labels shows what it does to clean ones.
             lost, worse = torch.cat([lost, others[0]]), torch.cat([worse, others[1]])
             rate, towards = config.unknown_rate, config.towards_unknown
-        _fit_threshold(guard, label, lost, rate, stamped, config.stamped_quantile, towards)
+        _fit_threshold(guard, label, lost, rate, guard.lost_odds(*stamped), config.stamped_quantile, towards)
         _fit_doubt(guard, label, lost, worse, allowed, config.most_doubted)
     return GuardedNetwork(model.network, new.classifier.network, model.preprocessing, guard, classifying).eval()
 
@@ -159,13 +159,17 @@ def _fit_neurons(guard: Guard, fired: Tensor) -> None:
     guard.usual_firing.copy_(firing.amax(0))
 
 
-def _lost_odds(guard: Guard, old: Engine, new: Engine, images: Tensor, label: int) -> Tensor:
-    """Return the lost log odds of those images (n, C, H, W) that the BadNet sends to a label."""
+def _both(old: Engine, new: Engine, images: Tensor, label: int | None) -> tuple[Tensor, Tensor, Tensor]:
+    """Return which images (n, C, H, W) the BadNet sends to a label, all for None, and both networks' logits of these.
+
+    The first is bool (n,), the others (m, N).
+    """
     if not len(images):
-        return torch.zeros(0, device=old.device)
+        none = torch.zeros(0, old.classifier.classes, device=old.device)
+        return torch.zeros(0, dtype=torch.bool, device=old.device), none, none
     before, after = old.predict(images), new.predict(images)
-    sent = before.argmax(1) == label
-    return guard.lost_odds(before[sent], after[sent])
+    sent = before.argmax(1) == label if label is not None else torch.ones_like(before[:, 0], dtype=torch.bool)
+    return sent, before[sent], after[sent]
 
 
 def _compared(
@@ -182,13 +186,10 @@ def _compared(
     Of those that the BadNet sends to a label (of all for None): the lost log odds (m,), and 1 where the BadNet alone is
     right, -1 where the repaired network alone is, 0 elsewhere (m,).
     """
-    if not len(images):
-        return torch.zeros(0, device=old.device), torch.zeros(0, device=old.device)
-    varied, truth = _variants(images, generator), truth.repeat(VARIANTS)
-    before, after = old.predict(varied), new.predict(varied)
-    sent = torch.ones_like(truth, dtype=torch.bool) if label is None else before.argmax(1) == label
-    right_before, right_after = (each.argmax(1) == truth for each in (before, after))
-    return guard.lost_odds(before[sent], after[sent]), (right_before.float() - right_after.float())[sent]
+    sent, before, after = _both(old, new, _variants(images, generator), label)
+    truth = truth.repeat(VARIANTS)[sent]
+    right_before, right_after = ((each.argmax(1) == truth).float() for each in (before, after))
+    return guard.lost_odds(before, after), right_before - right_after
 
 
 def _fit_threshold(

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
+from goodnet.calibration import shipped_calibration
 from goodnet.classifier import Classifier
 from goodnet.engine import Cost, Engine
 from goodnet.formats.load import weights_sha256
@@ -22,7 +23,6 @@ from goodnet.report.repair import Round
 from goodnet.report.schema import ScanReport
 from goodnet.scan import scan
 from goodnet.triggers import Trigger
-from goodnet.verdict import shipped_calibration
 
 
 @dataclass(frozen=True, eq=False)
