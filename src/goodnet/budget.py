@@ -28,11 +28,11 @@ class Budget:
     Attributes:
         screen_above: more labels than this are screened first.
         screening: the search that every label gets when there are many.
-        full: the search that decides.
-        rows: with fewer labels than this, each is searched from several starts, one after the other, as many as fit in.
-        most_starts: the most starts of a label.
-        certain: from this probability of a backdoor on, 0..1, neither slight changes and waves are looked for, nor a
-            trigger that moves every class, and labels are not searched from another start.
+        full: the search of a label, where there are not many.
+        compared: steps of it after which the labels are compared; flagged ones get the rest as well, to be shown.
+        certain: from this probability of a backdoor on, 0..1, there is no doubt about a network, and so nothing else is
+            looked for.
+        doubtful: from this probability on there may be a backdoor, so that labels are searched from another start.
         after_screening: the full search of labels that were screened, which starts where screening ended.
         best_on_clean: labels that go on for their margin on clean images.
         best_on_noise: labels that go on for their margin on noise images.
@@ -47,9 +47,9 @@ class Budget:
     screen_above: int = 64
     screening: InversionConfig = field(default_factory=lambda: InversionConfig(steps=10, penalty=(0.01, 0.01)))
     full: InversionConfig = field(default_factory=InversionConfig)
-    rows: int = 40
-    most_starts: int = 2
+    compared: int = 240
     certain: float = 0.99
+    doubtful: float = 0.2
     after_screening: InversionConfig = field(default_factory=lambda: InversionConfig(steps=360))
     best_on_clean: int = 24
     best_on_noise: int = 32
@@ -59,10 +59,6 @@ class Budget:
     margins: MarginConfig = field(default_factory=MarginConfig)
     all_to_all: AllToAllConfig = field(default_factory=AllToAllConfig)
     pairs: PairConfig = field(default_factory=PairConfig)
-
-    def starts(self, labels: int) -> int:
-        """Return from how many starts each of so many labels is searched."""
-        return max(1, min(self.most_starts, self.rows // labels))
 
 
 def control_group(labels: Sequence[int], count: int, seed: int) -> frozenset[int]:

@@ -14,6 +14,7 @@ from goodnet.budget import Budget
 from goodnet.calibration import Calibration
 from goodnet.checkpoint import Checkpoint
 from goodnet.engine import Engine
+from goodnet.evidence.agreement import agreed
 from goodnet.evidence.margins import greatest_margins
 from goodnet.evidence.outliers import FEWEST_REFERENCES
 from goodnet.evidence.statistics import Elsewhere, Statistics, statistics
@@ -21,7 +22,7 @@ from goodnet.evidence.waves import wave_leads
 from goodnet.evidence.weights import row_sums
 from goodnet.inversion import ImagePool
 from goodnet.progress import Progress
-from goodnet.search import RATE, Found, Search, smaller
+from goodnet.search import RATE, Found, Search
 from goodnet.slight import FoundChange
 from goodnet.source_specific import Pair
 from goodnet.triggers import Patch
@@ -84,6 +85,7 @@ class Examination:
         """
         engine, pool, held_out, budget, seed = self.engine, self.pool, self.held_out, self.budget, self.seed
         patches = Search(engine, Patch(), pool, held_out, budget, seed, self.progress, self.checkpoint)
+        few = len(labels) <= budget.screen_above
         found = patches.run(labels)
         decided = [each.label for each in found if each.trigger]
         elsewhere = Elsewhere(
@@ -92,27 +94,38 @@ class Examination:
         )
         findings = self._judge(found, elsewhere, skipped)
         changes: dict[str, dict[int, FoundChange]] = {}
-        # No evidence counts for innocence, so what is beyond doubt now will be so whatever else is found.
-        if findings.decision.score < budget.certain:
-            changes = self._changes(decided) if len(labels) <= budget.screen_above else {}
+        if not self._clear(findings):
+            changes = self._changes(decided) if few else {}
             elsewhere = self._with_changes(elsewhere, changes)
             findings = self._judge(found, elsewhere, skipped)
-        for start in range(1, budget.starts(engine.classifier.classes)):
-            if findings.decision.score < budget.certain:
-                found = smaller(found, patches.run(labels, start))
-                findings = self._judge(found, elsewhere, skipped)
+        if few and not self._clear(findings) and findings.decision.score >= budget.doubtful:
+            found = agreed(found, patches.again(found))
+            findings = self._judge(found, elsewhere, skipped)
         # A trigger that sends all to one class already does a half or a third of what such a mapping would explain.
         several = engine.classifier.classes >= FEWEST_REFERENCES
         if between_classes and several and pool is not held_out and findings.decision.score < budget.certain:
             mapping = all_to_all.search(engine, pool, held_out, seed, budget.all_to_all)
             findings = self._judge(found, elsewhere, skipped, mapping)
-            few = len(labels) + len(skipped) <= budget.pairs.most_labels
-            if few and findings.decision.verdict != "backdoored":
+            paired = len(labels) + len(skipped) <= budget.pairs.most_labels
+            if paired and findings.decision.verdict != "backdoored":
                 pair = source_specific.search(engine, pool, held_out, seed, self.progress, budget.pairs)
                 findings = self._judge(found, elsewhere, skipped, mapping, pair)
         kinds = {label: change_of(findings.evidence[label], self.calibration) for label in findings.decision.flagged}
-        instead = {label: changes[kind][label] for label, kind in kinds.items() if kind}
-        return replace(findings, instead=instead | self._for_one_class(findings))
+        instead = {label: changes[kind][label] for label, kind in kinds.items() if kind} | self._for_one_class(findings)
+        shown = [each for each in found if each.label in findings.decision.flagged and each.label not in instead]
+        if few and shown:
+            finished = {each.label: each for each in patches.finish(shown)}
+            findings = replace(findings, found=[finished.get(each.label, each) for each in found])
+        return replace(findings, instead=instead)
+
+    def _clear(self, findings: Findings) -> bool:
+        """Return whether there is a backdoor beyond doubt, and no doubt about any other label.
+
+        No evidence counts for innocence, so what is beyond doubt will be so whatever else is found.
+        """
+        doubtful, accused = self.budget.doubtful, self.calibration.backdoored
+        others = any(doubtful <= score < accused for score in findings.decision.scores.values())
+        return findings.decision.score >= self.budget.certain and not others
 
     def _changes(self, labels: Sequence[int]) -> dict[str, dict[int, FoundChange]]:
         """Return for each kind of slight change the one found for each label."""

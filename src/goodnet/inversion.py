@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -47,6 +47,11 @@ class InversionConfig:
         first, last = self.penalty
         progress = step / max(self.steps - 1, 1)
         return float(first * (last / first) ** progress)
+
+    def between(self, first: int, last: int) -> InversionConfig:
+        """Return the part of the search after `first` steps and up to `last` of them."""
+        last = min(last, self.steps)
+        return replace(self, steps=last - first, penalty=(self.penalty_at(first), self.penalty_at(last - 1)))
 
 
 @dataclass(frozen=True, eq=False)

@@ -46,6 +46,7 @@ class Found:
         transfer: how the trigger, as strong as the search left it, does on images: `margin_KIND` in logits,
             `wins_KIND` and `gained_KIND` in 0..1 (see `evidence.transfer.Transfer`), for clean, blank and noise images.
         control: whether the label is one of those that tell what is usual.
+        parameters: what the family makes the trigger of; empty for a label that was only screened.
     """
 
     label: int
@@ -55,6 +56,7 @@ class Found:
     asr: float
     transfer: Mapping[str, float]
     control: bool = True
+    parameters: Parameters = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,16 +88,37 @@ class Search:
         blank, noise = empty_images(self.pool.shape, self.pool.pixels.mean(dim=(0, 2, 3)), self.seed)
         object.__setattr__(self, "empty", (blank.to(self.engine.device), noise.to(self.engine.device)))
 
-    def run(self, labels: Sequence[int], start: int = 0) -> list[Found]:
-        """Return what was found for each of the labels, in their order, from one of several random starts."""
-        budget = self.budget
-        if len(labels) <= budget.screen_above:
-            return self._decide(labels, None, budget.full, frozenset(labels), start)
-        control = control_group(labels, budget.control, self.seed)
+    def run(self, labels: Sequence[int]) -> list[Found]:
+        """Return what was found for each of the labels, in their order; where there are many, they are screened."""
+        if len(labels) <= self.budget.screen_above:
+            return self._begin(labels, 0)
+        control = control_group(labels, self.budget.control, self.seed)
         screened, starts = self._screen(labels, control)
         chosen = [label for label in labels if label in starts]
-        decided = {each.label: each for each in self._decide(chosen, starts, budget.after_screening, control)}
+        found = self._decide(chosen, starts, self.budget.after_screening, control, "search")
+        decided = {each.label: each for each in found}
         return [decided.get(label, screened[label]) for label in labels]
+
+    def again(self, found: Sequence[Found]) -> list[Found]:
+        """Return what a search of the same labels from another start finds."""
+        return self._begin([each.label for each in found if each.trigger], 1)
+
+    def finish(self, begun: Sequence[Found]) -> list[Found]:
+        """Return what the rest of the search finds of some of the labels, each in batches of its own.
+
+        That takes less for one or two labels and finds something a little different from what it would for all of them.
+        """
+        config = self.budget.full.between(self.budget.compared, self.budget.full.steps)
+        if config.steps <= 0:
+            return list(begun)
+        starts = {each.label: each.parameters for each in begun}
+        return self._decide(list(starts), starts, config, frozenset(starts), "finish", one_by_one=True)
+
+    def _begin(self, labels: Sequence[int], start: int) -> list[Found]:
+        """Search all of some labels from one of several random starts until they are compared."""
+        config = self.budget.full.between(0, self.budget.compared)
+        stage = "search" if start == 0 else f"search {start + 1}"
+        return self._decide(labels, None, config, frozenset(labels), stage, start)
 
     def _screen(self, labels: Sequence[int], control: frozenset[int]) -> tuple[dict[int, Found], ByLabel]:
         """Search all labels briefly; return what was found, and the parameters of those that go on."""
@@ -129,15 +152,17 @@ class Search:
     def _decide(
         self,
         labels: Sequence[int],
-        starts: ByLabel | None,
+        starts: Mapping[int, Parameters] | None,
         config: InversionConfig,
         control: frozenset[int],
+        stage: str,
         start: int = 0,
+        one_by_one: bool = False,
     ) -> list[Found]:
         """Search labels fully, from the given starts or from random ones, and measure what was found."""
         found: list[Found] = []
-        stage = "search" if start == 0 else f"search {start + 1}"
-        for number, (batch, full) in enumerate(self._batches(labels, config)):
+        batches = filled_batches(labels, 1) if one_by_one else self._batches(labels, config)
+        for number, (batch, full) in enumerate(batches):
             finished = self._load(stage, number)
             if finished is None:
                 before, given = self.engine.cost.copy(), None
@@ -146,19 +171,18 @@ class Search:
                     given = {name: torch.stack([starts[label][name] for label in full]) for name in names}
                 purpose, done = f"search {start}", (len(found), len(labels))
                 parameters = self._invert(batch, full, given, config, purpose, stage, done)
-                facts, tensors = self._measure(parameters, batch)
-                finished = Batch(self.engine.cost - before, facts, tensors)
+                facts = self._measure(parameters, batch)
+                finished = Batch(self.engine.cost - before, *_by_label(batch, facts, parameters))
                 self._save(stage, number, finished)
             for label in batch:
-                own = finished.facts[label]
-                mask, pattern = (finished.tensors[label][name] for name in ("mask", "pattern"))
-                trigger = Trigger(label, mask, pattern, self.family.name)
+                own, parameters = finished.facts[label], finished.tensors[label]
+                (trigger,) = self.family.triggers({name: value[None] for name, value in parameters.items()}, [label])
                 sizes = own["size"], own["universal_size"]
-                found.append(Found(label, trigger, *sizes, own["asr"], own, label in control))
+                found.append(Found(label, trigger, *sizes, own["asr"], own, label in control, parameters))
             self.progress.update(stage, len(found), len(labels), self.engine.cost)
         return found
 
-    def _measure(self, parameters: Parameters, batch: Sequence[int]) -> tuple[Facts, ByLabel]:
+    def _measure(self, parameters: Parameters, batch: Sequence[int]) -> dict[str, list[float]]:
         """Compare triggers at equal ASR, and try them on empty images."""
         images, labels = self._held_out(batch), self._labels(batch)
         few = self.held_out is self.pool
@@ -166,15 +190,12 @@ class Search:
         failed = ~torch.stack([value.flatten(1).isfinite().all(1) for value in parameters.values()]).all(0)
         size = torch.where(failed, torch.nan, size)
         universal = size if few else size_at_rate(self.engine, self.family, parameters, labels, images, UNIVERSAL_RATE)
-        facts = {
+        return {
             "size": size.tolist(),
             "universal_size": universal.tolist(),
             "asr": transfer(self.engine, self.family, parameters, labels, images).wins.tolist(),
             **self._transfer(parameters, batch),
         }
-        triggers = self.family.triggers(parameters, batch)
-        stacked = {name: torch.stack([getattr(trigger, name) for trigger in triggers]) for name in ("mask", "pattern")}
-        return _by_label(batch, facts, stacked)
 
     def _batches(self, labels: Sequence[int], config: InversionConfig) -> Iterator[tuple[Sequence[int], Sequence[int]]]:
         size = labels_per_batch(self.engine.classifier.classes, config.images_per_step)
@@ -233,15 +254,6 @@ class Search:
         """Return images (K, B, C, H, W) to measure K labels on, none of a label's own class."""
         generators = [generator_for(self.seed, label, "held out") for label in batch]
         return self.held_out.rows(batch, at_most, generators).to(self.engine.device)
-
-
-def smaller(first: Sequence[Found], second: Sequence[Found]) -> list[Found]:
-    """Return for each label what was found of two searches, whose labels are the same: the smaller trigger."""
-    return [b if _order(b.size) < _order(a.size) else a for a, b in zip(first, second, strict=True)]
-
-
-def _order(size: float) -> tuple[bool, float]:
-    return math.isnan(size), size
 
 
 def _by_label(
