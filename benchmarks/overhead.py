@@ -15,7 +15,6 @@ import torch
 from torch.nn import functional
 
 import goodnet
-from goodnet.budget import Budget
 from goodnet.engine import choose_engine
 from goodnet.inversion import ImagePool, InversionConfig, generator_for, invert, labels_per_batch
 from goodnet.preflight import check
@@ -37,8 +36,7 @@ def main() -> None:
     pixels = ready.images.pixels
     engine = choose_engine(ready.model, pixels)
     per_step = InversionConfig().images_per_step
-    starts = Budget().starts(ready.model.classes)
-    size = starts * labels_per_batch(ready.model.classes, per_step * starts)
+    size = labels_per_batch(ready.model.classes, per_step)
     batch = pixels.repeat(-(-size * per_step // len(pixels)), 1, 1, 1)[: size * per_step]
     pool = ImagePool(pixels, engine.predict(pixels).argmax(1))
     labels = [number % ready.model.classes for number in range(size)]

@@ -80,6 +80,15 @@ def test_options_replace_what_the_recipe_says(made: tuple[Result, Path], data: P
         assert file["x"].shape[1:] == (8, 8, 1)
 
 
+def test_a_backdoor_that_was_hardly_learned_is_not_passed_over_in_silence(
+    made: tuple[Result, Path], data: Path, tmp_path: Path
+) -> None:
+    result = run("patch", "--images", data, "-o", tmp_path / "net.onnx", "--epochs", 1, "--set", "rate=0.001")
+    assert result.exit_code == 0, result.output
+    assert "hardly been learned" in result.output and "--epochs" in result.output
+    assert "hardly" not in made[0].output
+
+
 def test_an_attack_with_a_trigger_of_another_gets_a_patch(data: Path, tmp_path: Path) -> None:
     more = ("--images", data, "-o", tmp_path / "net.onnx", "--arch", "resnet_fast", "--epochs", 1)
     assert run("source_specific", *more, "--target", 4, "--set", "source=2").exit_code == 0

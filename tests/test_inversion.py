@@ -88,3 +88,12 @@ def test_the_blend_has_the_gradient_of_its_formula() -> None:
     got = torch.autograd.grad((stamped * weights).sum(), [mask, pattern])
     for one, other in zip(got, wanted, strict=True):
         assert torch.allclose(one, other)
+
+
+def test_the_parts_of_a_search_follow_one_another_as_the_whole_would() -> None:
+    whole = InversionConfig(steps=10, penalty=(0.01, 0.05))
+    first, rest = whole.between(0, 6), whole.between(6, 99)
+    assert (first.steps, rest.steps) == (6, 4)
+    penalties = [part.penalty_at(step) for part in (first, rest) for step in range(part.steps)]
+    assert penalties == pytest.approx([whole.penalty_at(step) for step in range(10)])
+    assert whole.between(20, 30).steps <= 0

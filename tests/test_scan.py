@@ -104,6 +104,29 @@ def test_where_the_first_start_leaves_no_doubt_the_search_ends(nets: DemoNets, r
     assert longer.cost.image_gradients > 1.5 * report.cost.image_gradients
 
 
+def test_only_what_is_flagged_is_searched_to_the_end(nets: DemoNets, report: ScanReport) -> None:
+    half = goodnet.InversionConfig().between(0, goodnet.Budget().compared)
+    early = goodnet.scan(nets.badnet, nets.images, seed=1, budget=goodnet.Budget(full=half))
+    sizes, before = ({each.label: each.trigger_size for each in of.labels} for of in (report, early))
+    assert [label for label in sizes if sizes[label] != before[label]] == [nets.target_label]
+    assert {each.label: each.score for each in report.labels} == {each.label: each.score for each in early.labels}
+    steps = goodnet.InversionConfig().steps - half.steps
+    assert report.cost.image_gradients - early.cost.image_gradients == steps * half.images_per_step
+
+
+def test_doubts_are_asked_of_a_second_start(nets: DemoNets) -> None:
+    doubtful, sure = (
+        goodnet.scan(nets.clean, nets.images, seed=1, budget=goodnet.Budget(doubtful=doubtful))
+        for doubtful in (0.0, 2.0)
+    )
+    assert doubtful.verdict == sure.verdict
+    sizes, once = ({each.label: each.trigger_size for each in of.labels} for of in (doubtful, sure))
+    assert sizes != once
+    config, labels = goodnet.InversionConfig(), len(sizes)
+    again = goodnet.Budget().compared * config.images_per_step * labels
+    assert doubtful.cost.image_gradients - sure.cost.image_gradients == again
+
+
 def test_many_labels_are_screened_first(nets: DemoNets) -> None:
     budget = goodnet.Budget(screen_above=6, best_on_clean=2, best_on_noise=1, control=4)
     report = goodnet.scan(nets.badnet, nets.images, seed=1, budget=budget)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import inspect
 import json
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
@@ -35,6 +36,11 @@ Examples:
 """
 
 BATCH = 64
+
+TAKEN = 0.5
+"""An ASR below this gets a word of warning: what finds no such backdoor has missed nothing."""
+
+logger = logging.getLogger(__name__)
 
 _NET, _PLANT = "Network and training", "Backdoor"
 
@@ -135,6 +141,12 @@ def attack(
     written = made.save(out)
     show_made(made)
     output.print(f"written to {', '.join(map(str, written))}", highlight=False, soft_wrap=True)
+    if any(rate < TAKEN for rate in made.asr):
+        logger.warning(
+            "the backdoor has hardly been learned (ASR %.0f%%): try more --epochs, more images or, if the attack has a "
+            "rate, a higher one (--set rate=0.2)",
+            100 * min(made.asr),
+        )
 
 
 def read_attack(source: str) -> dict[str, Any]:
