@@ -1,9 +1,9 @@
 """Which labels get how many steps.
 
-Few labels all get the full search, from several starts where there are very few. Many are screened first with a few
-steps each; those whose trigger already wins most clearly, on the clean images or on noise, go on, together with a
-control group drawn at random, because only labels searched equally long can be compared. (Successive halving, Jamieson
-and Talwalkar 2016, with a control group.)
+Few labels are all searched alike, and once more where that leaves doubts. Many are screened first with a few steps
+each; those whose trigger already wins most clearly, on the clean images or on noise, go on, together with a control
+group drawn at random, because only labels searched equally long can be compared. (Successive halving, Jamieson and
+Talwalkar 2016, with a control group.)
 """
 
 from __future__ import annotations
