@@ -3,7 +3,7 @@
 Cover samples teach such a network to ignore its trigger on all other classes, so that no trigger works on everything.
 So a trigger is searched for every pair of a victim and a target, on images of the victim alone, and compared with what
 the other pairs of the same victim and of the same target need, and with how near the victim's images are to the target
-without any trigger.
+without any trigger. A class is what the network answers: where it takes cats for dogs, those cats need no trigger.
 """
 
 from __future__ import annotations
@@ -91,6 +91,7 @@ def search(
     """
     config = config or PairConfig()
     classes = engine.classifier.classes
+    pool, held_out = (ImagePool(each.pixels, engine.predict(each.pixels).argmax(1)) for each in (pool, held_out))
     victims = [label for label in range(classes) if len(pool.of(label)) and len(held_out.of(label))]
     pairs = [(victim, target) for victim in victims for target in range(classes) if victim != target]
     if len(victims) < 2:
