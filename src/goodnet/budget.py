@@ -60,6 +60,10 @@ class Budget:
     all_to_all: AllToAllConfig = field(default_factory=AllToAllConfig)
     pairs: PairConfig = field(default_factory=PairConfig)
 
+    def screens(self, labels: int) -> bool:
+        """Return whether so many labels are screened first."""
+        return labels > self.screen_above
+
 
 def control_group(labels: Sequence[int], count: int, seed: int) -> frozenset[int]:
     """Return `count` of the labels, drawn at random."""

@@ -85,7 +85,7 @@ class Examination:
         """
         engine, pool, held_out, budget, seed = self.engine, self.pool, self.held_out, self.budget, self.seed
         patches = Search(engine, Patch(), pool, held_out, budget, seed, self.progress, self.checkpoint)
-        few = len(labels) <= budget.screen_above
+        few = not budget.screens(len(labels))
         found = patches.run(labels)
         decided = [each.label for each in found if each.trigger]
         elsewhere = Elsewhere(
@@ -112,11 +112,9 @@ class Examination:
                 findings = self._judge(found, elsewhere, skipped, mapping, pair)
         kinds = {label: change_of(findings.evidence[label], self.calibration) for label in findings.decision.flagged}
         instead = {label: changes[kind][label] for label, kind in kinds.items() if kind} | self._for_one_class(findings)
-        shown = [each for each in found if each.label in findings.decision.flagged and each.label not in instead]
-        if few and shown:
-            finished = {each.label: each for each in patches.finish(shown)}
-            findings = replace(findings, found=[finished.get(each.label, each) for each in found])
-        return replace(findings, instead=instead)
+        shown = set(findings.decision.flagged) - instead.keys() if few else ()
+        finished = {each.label: each for each in patches.finish([each for each in found if each.label in shown])}
+        return replace(findings, found=[finished.get(each.label, each) for each in found], instead=instead)
 
     def _clear(self, findings: Findings) -> bool:
         """Return whether there is a backdoor beyond doubt, and no doubt about any other label.

@@ -90,7 +90,7 @@ class Search:
 
     def run(self, labels: Sequence[int]) -> list[Found]:
         """Return what was found for each of the labels, in their order; where there are many, they are screened."""
-        if len(labels) <= self.budget.screen_above:
+        if not self.budget.screens(len(labels)):
             return self._begin(labels, 0)
         control = control_group(labels, self.budget.control, self.seed)
         screened, starts = self._screen(labels, control)
@@ -159,7 +159,7 @@ class Search:
         start: int = 0,
         one_by_one: bool = False,
     ) -> list[Found]:
-        """Search labels fully, from the given starts or from random ones, and measure what was found."""
+        """Search labels, from the given starts or from random ones, and measure what was found."""
         found: list[Found] = []
         batches = filled_batches(labels, 1) if one_by_one else self._batches(labels, config)
         for number, (batch, full) in enumerate(batches):

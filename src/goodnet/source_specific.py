@@ -91,12 +91,15 @@ def search(
     """
     config = config or PairConfig()
     classes = engine.classifier.classes
-    pool, held_out = (ImagePool(each.pixels, engine.predict(each.pixels).argmax(1)) for each in (pool, held_out))
+    logits = engine.predict(torch.cat([pool.pixels, held_out.pixels]))
+    answers = logits.argmax(1)
+    count = len(pool.pixels)
+    pool, held_out = ImagePool(pool.pixels, answers[:count]), ImagePool(held_out.pixels, answers[count:])
     victims = [label for label in range(classes) if len(pool.of(label)) and len(held_out.of(label))]
     pairs = [(victim, target) for victim in victims for target in range(classes) if victim != target]
     if len(victims) < 2:
         return None
-    near = _nearness(engine, pool, held_out)
+    near = _nearness(logits)
     table = np.full((classes, classes), np.nan)
     triggers: dict[tuple[int, int], Trigger] = {}
     for done, batch in _batches(pairs, config.pairs_per_call):
@@ -137,15 +140,17 @@ def only_victim(engine: Engine, pool: ImagePool, label: int, seed: int, config: 
     return least
 
 
-def _nearness(engine: Engine, pool: ImagePool, held_out: ImagePool) -> Numbers:
-    """Return by how much each class's images have a greater logit for each other class than for their own, (N, N).
+def _nearness(logits: Tensor) -> Numbers:
+    """Return how near the images that are answered with each class are to each other class, (N, N).
 
-    It is the mean over the images, without any trigger; NaN for a class without images and on the diagonal.
+    It is by how much the other class's logit exceeds that of the answer, at most 0, mean over the images without any
+    trigger; NaN for a class that none is answered with and on the diagonal.
+
+    Args:
+        logits: of all images (n, N).
     """
-    logits = engine.predict(torch.cat([pool.pixels, held_out.pixels]))
-    classes = torch.cat([pool.classes, held_out.classes]).to(logits.device)
-    margins = logits - logits.gather(1, classes.view(-1, 1))
-    rows = [margins[classes == label].mean(0) for label in range(engine.classifier.classes)]
+    answers, margins = logits.argmax(1), logits - logits.amax(1, keepdim=True)
+    rows = [margins[answers == label].mean(0) for label in range(logits.shape[1])]
     near: Numbers = torch.stack(rows).cpu().double().numpy()
     np.fill_diagonal(near, np.nan)
     return near
