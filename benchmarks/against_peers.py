@@ -1,12 +1,14 @@
 """goodnet beside other tools from the package index: the same networks, images and machine, one thread each.
 
-    nice -n 5 python benchmarks/against_peers.py --data DATA --zoo-net c_patch0.onnx c_clean0.onnx --envs ENVS \
-        --json OUT [--peers art trojanzoo ...] [--labels N] [--seconds S] [--seed S]
+    nice -n 5 python benchmarks/against_peers.py DATA/zoo/c_patch0.onnx DATA/zoo/c_clean0.onnx --data DATA \
+        --envs ENVS --json OUT [--peers art trojanzoo ...] [--images N] [--labels N] [--seconds S] [--seed S]
 
-Every peer runs in a virtual environment of its own, made under ENVS from the requirements in benchmarks/peers and kept
-there, on all labels or on the first N, until it is done or has used S seconds of processor time. What is cut off is
-extrapolated to all labels of the network and marked with ~; a verdict is given only where all of them were searched.
-OUT is written after each run; runs it already holds are not repeated, and the table shows all it holds.
+A network is a file of DATA/zoo or a folder that `goodnet bench` made. Every peer runs in a virtual environment of its
+own, made under ENVS from the requirements in benchmarks/peers and kept there, on all labels or on the first N, until it
+is done or has used S seconds of processor time. What is cut off is extrapolated to all labels of the network and marked
+with ~; a verdict is given only where all of them were searched. The second table says how each peer did over the
+networks that it finished: by goodnet's probability and by the highest index of the others. OUT is written after each
+run; runs it already holds are not repeated, and the tables show all it holds.
 """
 
 from __future__ import annotations
@@ -26,13 +28,16 @@ import numpy as np
 import torch
 from rich.console import Console
 from rich.table import Table
+from sklearn.metrics import roc_auc_score
 
 import goodnet
+from goodnet.bench.build import Net
+from goodnet.bench.sample import draw
+from goodnet.images import CleanImages
 from scan_table import ZOO_IMAGES, judge
 
 ROOT = Path(__file__).parents[1]
 RUNNERS = Path(__file__).parent / "peers"
-IMAGES = 256
 WIDTH = 150
 """Columns of the table where it does not go to a terminal."""
 
@@ -64,6 +69,35 @@ PEERS = {
 }
 
 
+@dataclass(frozen=True)
+class Network:
+    """A network whose truth is known.
+
+    Attributes:
+        name: of the network.
+        file: of the network, ONNX.
+        targets: planted target labels; none for a clean network.
+        images: clean images.
+    """
+
+    name: str
+    file: Path
+    targets: tuple[int, ...]
+    images: CleanImages
+
+
+def read_network(path: Path, data: Path, count: int, seed: int) -> Network:
+    """Return a network of DATA/zoo, or one that `goodnet bench` made, with clean images of its data set."""
+    if path.is_dir():
+        net = Net.load(path)
+        return Network(net.name, path / "model.onnx", net.targets, draw(net.data, data, count, seed).clean)
+    target = json.loads((data / "zoo/truth.json").read_text())[path.stem]["target"]
+    name, *options = ZOO_IMAGES[path.stem[0]]
+    keys = options[1].split(",") if options else None
+    images = goodnet.load_images(data / name, keys=keys, limit=count, seed=seed)
+    return Network(path.stem, path, () if target is None else (int(target),), images)
+
+
 def interpreter(peer: Peer, environments: Path) -> Path:
     """Return the Python to run a peer with; its environment is made where absent or made from other requirements."""
     if not peer.own_environment:
@@ -80,15 +114,12 @@ def interpreter(peer: Peer, environments: Path) -> Path:
     return python
 
 
-def write_images(network: Path, data: Path, seed: int, path: Path) -> int:
+def write_images(network: Network, path: Path) -> int:
     """Write clean images, their classes and the network's answers as npz; return how many labels the network has."""
-    name, *options = ZOO_IMAGES[network.stem[0]]
-    keys = options[1].split(",") if options else None
-    images = goodnet.load_images(data / name, keys=keys, limit=IMAGES, seed=seed)
-    model = goodnet.load_model(network)
+    model = goodnet.load_model(network.file)
     with torch.no_grad():
-        probabilities = model.logits(images.pixels).softmax(1)
-    np.savez(path, images=images.pixels, classes=images.labels, probabilities=probabilities)
+        probabilities = model.logits(network.images.pixels).softmax(1)
+    np.savez(path, images=network.images.pixels, classes=network.images.labels, probabilities=probabilities)
     return probabilities.shape[1]
 
 
@@ -145,10 +176,10 @@ def row(entry: dict[str, Any]) -> list[str]:
 
 
 def indices(entry: dict[str, Any]) -> str:
-    """Return the anomaly index of the target and the highest of the other labels."""
+    """Return the highest anomaly index of a target and of the other labels."""
     known = {int(label): index for label, index in entry["outcome"]["anomaly_indices"].items() if index is not None}
-    own = known.get(entry["target"])
-    other = max((index for label, index in known.items() if label != entry["target"]), default=None)
+    own = max((index for label, index in known.items() if label in entry["targets"]), default=None)
+    other = max((index for label, index in known.items() if label not in entry["targets"]), default=None)
     return " / ".join("-" if index is None else f"{index:.1f}" for index in (own, other))
 
 
@@ -162,7 +193,7 @@ def verdict(entry: dict[str, Any]) -> str:
 
 
 def show(runs: list[dict[str, Any]], console: Console) -> None:
-    """Print the table: IG are image-gradients, s seconds of processor time, (wall) those of the wall clock."""
+    """Print the tables: IG are image-gradients, s seconds of processor time, (wall) those of the wall clock."""
     table = Table("network", "peer", "labels", box=None, pad_edge=False, header_style="bold")
     for column in ("IG", "s (wall)", "IG, all labels", "s, all labels", "index: target / others"):
         table.add_column(column, justify="right")
@@ -170,35 +201,68 @@ def show(runs: list[dict[str, Any]], console: Console) -> None:
     for entry in runs:
         table.add_row(*row(entry))
     console.print(table)
+    table = Table("peer", box=None, pad_edge=False, header_style="bold")
+    for column in ("networks", "AUC", "found, target first", "clean ones accused", "IG, median", "s, median"):
+        table.add_column(column, justify="right")
+    for peer in PEERS:
+        finished = [entry for entry in runs if entry["peer"] == peer and entry.get("right") is not None]
+        if finished:
+            table.add_row(peer, *figures(finished))
+    console.print()
+    console.print(table)
+
+
+def figures(runs: list[dict[str, Any]]) -> list[str]:
+    """Return one line of the second table, from a peer's complete runs."""
+    infected = [entry for entry in runs if entry["targets"]]
+    clean = [entry for entry in runs if not entry["targets"]]
+    both = infected and clean
+    auc = roc_auc_score([bool(entry["targets"]) for entry in runs], list(map(score, runs))) if both else None
+    accused = sum(entry["outcome"]["verdict"] == "backdoored" for entry in clean)
+    spent = [entry["outcome"]["spent"] for entry in runs]
+    return [
+        str(len(runs)),
+        "-" if auc is None else f"{auc:.2f}",
+        f"{sum(entry['right'] for entry in infected)} of {len(infected)}",
+        f"{accused} of {len(clean)}",
+        *(f"{np.median([each[key] for each in spent]):,.0f}" for key in ("image_gradients", "processor_seconds")),
+    ]
+
+
+def score(entry: dict[str, Any]) -> float:
+    """Return how suspicious a peer found a network: its probability, or else the highest index; 0 for none."""
+    outcome = entry["outcome"]
+    if outcome["probability"] is not None:
+        return float(outcome["probability"])
+    return max((index for index in outcome["anomaly_indices"].values() if index is not None), default=0.0)
 
 
 def compare(options: argparse.Namespace, console: Console) -> list[dict[str, Any]]:
     """Run every peer on every network and return all runs, those of earlier calls included."""
     runs: list[dict[str, Any]] = json.loads(options.json.read_text()) if options.json.exists() else []
-    truth = json.loads((options.data / "zoo/truth.json").read_text())
-    for name in options.zoo_net:
-        network = (options.data / "zoo" / name).absolute()
-        target = truth[network.stem]["target"]
+    for path in options.networks:
+        network = read_network(path.absolute(), options.data, options.images, options.seed)
         with tempfile.TemporaryDirectory() as folder:
             images = Path(folder) / "images.npz"
-            classes = write_images(network, options.data, options.seed, images)
+            classes = write_images(network, images)
             labels = min(options.labels or classes, classes)
-            settings = {"labels": labels, "seconds": options.seconds, "seed": options.seed, "images": IMAGES}
+            settings = {"labels": labels, "seconds": options.seconds, "seed": options.seed, "images": options.images}
             for peer in options.peers:
-                case = {"network": network.stem, "peer": peer, "settings": settings}
+                case = {"network": network.name, "peer": peer, "settings": settings}
                 earlier = [known for known in runs if case.items() <= known.items()]
                 if any("error" not in known["outcome"] for known in earlier):
                     continue
-                console.print(f"{peer} on {network.stem} ...")
+                console.print(f"{peer} on {network.name} ...")
                 python = interpreter(PEERS[peer], options.envs)
-                outcome = run(PEERS[peer], python, network, images, settings)
+                outcome = run(PEERS[peer], python, network.file, images, settings)
                 runs = [known for known in runs if known not in earlier]
-                runs.append(case | {"target": target, "classes": classes} | judged(outcome, classes, target))
+                runs.append(case | {"targets": network.targets, "classes": classes})
+                runs[-1] |= judged(outcome, classes, network.targets)
                 options.json.write_text(json.dumps(runs, indent=1))
     return runs
 
 
-def judged(outcome: dict[str, Any], classes: int, target: int | None) -> dict[str, Any]:
+def judged(outcome: dict[str, Any], classes: int, targets: tuple[int, ...]) -> dict[str, Any]:
     """Return an outcome with its cost for all labels and whether its verdict is right."""
     if "error" in outcome:
         return {"outcome": outcome}
@@ -208,18 +272,19 @@ def judged(outcome: dict[str, Any], classes: int, target: int | None) -> dict[st
         "outcome": outcome,
         "all_labels": total and total[0],
         "extrapolated": total is not None and total[1],
-        "right": None if outcome["verdict"] is None else judge(() if target is None else (target,), report),
+        "right": None if outcome["verdict"] is None else judge(targets, report),
     }
 
 
 def main() -> None:
     """Run from the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("networks", nargs="+", type=Path)
     parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--zoo-net", nargs="+", required=True, metavar="NET.onnx")
     parser.add_argument("--envs", type=Path, required=True)
     parser.add_argument("--json", type=Path, required=True)
     parser.add_argument("--peers", nargs="+", choices=PEERS, default=list(PEERS))
+    parser.add_argument("--images", type=int, default=256)
     parser.add_argument("--labels", type=int)
     parser.add_argument("--seconds", type=float)
     parser.add_argument("--seed", type=int, default=0)

@@ -177,6 +177,7 @@ class Outcome:
         anomaly_indices: per label, empty unless every label was searched; None where they are undefined.
         verdict: None unless every label of the network was searched.
         flagged: the labels the peer calls targets, most suspicious first.
+        probability: of a backdoor, 0..1, where the peer gives one and every label was searched.
         most_per_label: image-gradients a label can take under the peer's settings; None where labels are not
             searched one by one.
         notes: what a reader must know about this run.
@@ -189,6 +190,7 @@ class Outcome:
     verdict: str | None
     flagged: list[int]
     versions: dict[str, str]
+    probability: float | None = None
     most_per_label: int | None = None
     notes: list[str] = field(default_factory=list)
 

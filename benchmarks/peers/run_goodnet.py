@@ -57,6 +57,7 @@ def run(task: Task) -> Outcome:
         verdict=report.verdict if complete else None,
         flagged=list(report.target_labels) if complete else [],
         versions=versions(PACKAGES),
+        probability=report.score if complete else None,
     )
 
 

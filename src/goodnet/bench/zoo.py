@@ -289,3 +289,10 @@ def _test() -> Iterator[Recipe]:
     yield _recipe("mnist", "mobilenet", 620, Blended(target_label=5, pattern_seed=620))
     yield _recipe("gtsrb", plain, 636, Blended(target_label=33, pattern_seed=636))
     yield _recipe("gtsrb", "mobilenet", 637, Patch(target_label=15, pattern_seed=637))
+
+    for seed in (693, 694, 695, 696):
+        yield _recipe("digits", "resnet_small", seed)
+    yield _recipe("digits", "resnet_small", 656, Patch(target_label=5, pattern_seed=656, size=2))
+    yield _recipe("digits", "resnet_small", 657, Blended(target_label=0, pattern_seed=657))
+    yield _recipe("digits", "resnet_small", 658, Accessory(target_label=9))
+    yield _recipe("digits", "resnet_small", 659, _three_targets(1, 4, 7, seed=659))
