@@ -8,6 +8,7 @@ import torch
 
 import goodnet
 from goodnet.errors import ModelError, UnsafeModelError
+from goodnet.formats.onnx.build import build_graph
 
 onnx = pytest.importorskip("onnx")
 runtime = pytest.importorskip("onnxruntime")
@@ -48,7 +49,26 @@ def resize(mode: str, place: str, scale: float, rounding: str = "round_prefer_fl
     return nodes, [constant("s", [1, 1, scale, scale], "f4"), weights("k", 3, 3, 3, 3), weights("w", 3, 5)]
 
 
+def gelu(order: str, half: float = 0.5) -> tuple:
+    factors = {
+        "x (h (1 + erf))": [node("Mul", ["h", "p"], ["m"]), node("Mul", ["x", "m"], ["a"])],
+        "(x (1 + erf)) h": [node("Mul", ["x", "p"], ["m"]), node("Mul", ["m", "h"], ["a"])],
+        "(x h) (1 + erf)": [node("Mul", ["x", "h"], ["m"]), node("Mul", ["m", "p"], ["a"])],
+    }[order]
+    nodes = [
+        node("Constant", [], ["r"], value=constant("r", 2**0.5, "f4")),
+        node("Div", ["x", "r"], ["d"]),
+        node("Erf", ["d"], ["e"]),
+        node("Add", ["e", "one"], ["p"]),
+        *factors,
+    ]
+    return [*nodes, *HEAD], [constant("one", 1, "f4"), constant("h", half, "f4"), weights("w", 3, 5)]
+
+
+GELUS = ("x (h (1 + erf))", "(x (1 + erf)) h", "(x h) (1 + erf)")
 GRAPHS = {
+    **{f"gelu {order}": gelu(order) for order in GELUS},
+    **{f"not quite gelu {order}": gelu(order, half=0.7) for order in GELUS},
     **{
         f"resize {mode} {place} {scale}": resize(mode, place, scale)
         for mode in ("nearest", "linear")
@@ -126,12 +146,19 @@ def test_graphs_answer_as_in_onnxruntime(name: str, tmp_path: Path) -> None:
     x = np.random.default_rng(0).random((3, 3, 8, 8), dtype=np.float32)
     wanted = runtime.InferenceSession(tmp_path / "m.onnx").run(None, {"x": x})[0]
     if fixed:
-        from goodnet.formats.onnx.build import build_graph
-
         got = build_graph(onnx.load(tmp_path / "m.onnx"), "x")(torch.from_numpy(x))
     else:
         got = goodnet.load_model(tmp_path / "m.onnx").logits(torch.from_numpy(x))
     torch.testing.assert_close(got.detach(), torch.from_numpy(wanted), atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize("name", [name for name in GRAPHS if "gelu" in name])
+def test_gelu_spelled_out_is_one_layer(name: str, tmp_path: Path) -> None:
+    save(tmp_path / "m.onnx", *GRAPHS[name])
+    kinds = [
+        getattr(each.function, "kind", "") for each in build_graph(onnx.load(tmp_path / "m.onnx"), "x").layers[:-1]
+    ]
+    assert ("Gelu" in kinds) == (not name.startswith("not")) == ("Erf" not in kinds)
 
 
 def test_of_several_outputs_the_logits_are_taken(tmp_path: Path) -> None:

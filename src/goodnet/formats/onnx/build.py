@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from goodnet.errors import ModelError, in_short
 from goodnet.formats.onnx.constants import CONSTANT_OPERATORS
 from goodnet.formats.onnx.graph import Array, Attributes, Call, Function, OnnxGraph, Operation
+from goodnet.formats.onnx.joined import join
 from goodnet.formats.onnx.layers import WEIGHTED, linear
 from goodnet.formats.onnx.operators import OPERATORS
 from goodnet.formats.onnx.shaping import SHAPING
@@ -62,9 +63,9 @@ def build_graph(model: Any, image: str) -> OnnxGraph:
         )
     opset = max((each.version for each in model.opset_import if each.domain in ("", "ai.onnx")), default=1)
     values: dict[str, Array] = {tensor.name: _array(tensor) for tensor in graph.initializer}
+    values |= {node.output[0]: _attributes(node)["value"] for node in graph.node if node.op_type == "Constant"}
     calls: list[Call] = []
-    nodes = _with_linear_layers(list(graph.node), values)
-    for node in nodes:
+    for node in join(graph.node, values):
         attributes = {**_attributes(node), "opset": opset, "outputs": len(node.output)}
         names = list(node.input)
         while names and not names[-1]:
@@ -104,36 +105,6 @@ def _layer(kind: str, attributes: Attributes, inputs: int, constants: Mapping[in
     if kind not in TENSOR_OPERATORS and kind not in CONSTANT_OPERATORS:
         raise NotImplementedError(f"{kind} with weights that are computed")
     return Operation(Either(kind), attributes, dict(constants))
-
-
-class _Node:
-    """A matrix product and the bias that follows, as one node."""
-
-    def __init__(self, name: str, inputs: list[str], outputs: list[str]) -> None:
-        self.op_type, self.name, self.attribute = "MatMulAdd", name, ()
-        self.input, self.output = inputs, outputs
-
-
-def _with_linear_layers(nodes: list[Any], weights: Mapping[str, Array]) -> list[Any]:
-    """Join MatMul by a constant matrix with the Add of a constant vector right behind it."""
-    users: dict[str, list[Any]] = {}
-    for node in nodes:
-        for name in node.input:
-            users.setdefault(name, []).append(node)
-    joined: dict[int, Any] = {}
-    dropped: set[int] = set()
-    for node in nodes:
-        if node.op_type != "MatMul" or node.input[0] in weights or getattr(weights.get(node.input[1]), "ndim", 0) != 2:
-            continue
-        behind = users.get(node.output[0], [])
-        if len(behind) != 1 or behind[0].op_type != "Add":
-            continue
-        biases = [name for name in behind[0].input if name != node.output[0]]
-        bias = weights.get(biases[0]) if biases else None
-        if bias is not None and bias.ndim == 1 and len(bias) == weights[node.input[1]].shape[1]:
-            joined[id(node)] = _Node(node.name, [node.input[0], node.input[1], biases[0]], list(behind[0].output))
-            dropped.add(id(behind[0]))
-    return [joined.get(id(node), node) for node in nodes if id(node) not in dropped]
 
 
 def _needed(calls: list[Call], output: str) -> list[Call]:
