@@ -5,10 +5,11 @@
     python benchmarks/calibrate.py --zoo ZOO --out src/goodnet/calibration.json
 
 The first two commands train the networks and scan them, with 256 images and with 8; what each scan found stays in the
-zoo. The third fits the four logistic models of a calibration, with no negative weights: `label` to the most suspicious
-label of every scan, `blind` likewise to what is known without images, `mapping` to the trigger that moves every class
-and `pair` to the pair of classes that stands out most. It prints how the whole verdict does with each network left out
-in turn.
+zoo. The third fits the logistic models of a calibration, with no negative weights: `label` to the most suspicious label
+of every scan, `blind` likewise to what is known without images, `mapping` to the trigger that moves every class, `pair`
+and `suspect` to the pair of classes that stands out most. It prints how the whole verdict does with each network left
+out in turn. With `--models pair suspect` these two are fitted and the others stay as they ship, for a zoo that was not
+scanned as a whole.
 """
 
 from __future__ import annotations
@@ -26,9 +27,9 @@ from scipy.optimize import minimize
 from scipy.special import expit
 from sklearn.metrics import roc_auc_score
 
-from goodnet.calibration import Calibration, Logistic
+from goodnet.calibration import Calibration, Logistic, shipped_calibration
 from goodnet.evidence.statistics import Statistics, luck
-from goodnet.verdict import features, mapping_features, pair_features
+from goodnet.verdict import features, mapping_features, pair_features, suspect_features
 
 Matrix = NDArray[np.float64]
 
@@ -38,7 +39,7 @@ OF_CLASSES = ("all_to_all", "source_specific")
 ACCUSED, CLEARED = 0.6, 0.4
 """Probabilities from which on, and up to which, a network is accused and cleared: in doubt, neither."""
 
-STRENGTH: Mapping[str, float] = {"label": 1.0, "blind": 1.0, "mapping": 0.3, "pair": 0.3}
+STRENGTH: Mapping[str, float] = {"label": 1.0, "blind": 1.0, "mapping": 0.3, "pair": 0.3, "suspect": 0.3}
 """Of the penalty on the squares of a model's weights; less where few networks are infected."""
 
 
@@ -58,7 +59,8 @@ class Case:
         labels: the labels that were searched.
         label: features of each (labels, F).
         mapping: features of the trigger that moves every class, (1, F); none where it was not searched.
-        pair: features of the pair that stands out most, (1, F); none where pairs were not searched.
+        pair: features of the pair that stands out most, (1, F); none where not all pairs were searched.
+        suspect: the same where only those of suspicious targets were.
         right_pair: whether that is the planted one.
     """
 
@@ -70,6 +72,7 @@ class Case:
     label: Matrix
     mapping: Matrix | None
     pair: Matrix | None
+    suspect: Matrix | None
     right_pair: bool
 
     @property
@@ -83,6 +86,7 @@ NAMES = {
     "blind": ("margin", "weights", "positive"),
     "mapping": tuple(mapping_features(0)),
     "pair": tuple(pair_features(1, 0, 2)),
+    "suspect": tuple(suspect_features(1, 0)),
 }
 
 
@@ -103,7 +107,8 @@ def read(folder: Path, seed: int, count: int) -> Case | None:
         labels=tuple(entry["label"] for entry in searched),
         label=np.array(rows),
         mapping=mapping and _row(mapping_features(mapping["rate"])),
-        pair=pair and _row(pair_features(pair["ratio"], pair["index"], pair["pairs"])),
+        pair=_row(pair_features(pair["ratio"], pair["index"], pair["pairs"])) if pair and pair["index"] else None,
+        suspect=_row(suspect_features(pair["ratio"], pair["nearness"])) if pair and not pair["index"] else None,
         right_pair=pair is not None and [pair["victim"], pair["target"]] == [facts["source"], *facts["targets"]],
     )
 
@@ -122,8 +127,8 @@ def tables(cases: Sequence[Case], model: str) -> list[tuple[Matrix, bool]]:
     found: list[tuple[Matrix | None, bool]]
     if model == "mapping":
         found = [(case.mapping, case.kind == "all_to_all") for case in cases]
-    elif model == "pair":
-        found = [(case.pair, case.right_pair) for case in cases if case.kind in ("clean", *OF_CLASSES)]
+    elif model in ("pair", "suspect"):
+        found = [(getattr(case, model), case.right_pair) for case in cases if case.kind in ("clean", *OF_CLASSES)]
     else:
         columns = [NAMES["label"].index(name) for name in NAMES[model]]
         found = [(case.label[:, columns], case.infected) for case in cases if case.kind not in OF_CLASSES]
@@ -171,19 +176,20 @@ def judge(case: Case, models: Mapping[str, Logistic]) -> tuple[float, str, int |
 
     score, row = best("label", case.label)
     found: list[tuple[float, str, int | None]] = [(score, "label", case.labels[row])]
-    for model, matrix in (("mapping", case.mapping), ("pair", case.pair)):
+    for model, matrix in (("mapping", case.mapping), ("pair", case.pair), ("suspect", case.suspect)):
         if matrix is not None:
             found.append((best(model, matrix)[0], model, None))
     return max(found, key=lambda each: each[0])
 
 
-def left_out(cases: Sequence[Case]) -> list[Judged]:
-    """Return the verdict on each network by models that were fitted to all others."""
-    near = {model: fit(cases, model) for model in ("label", "mapping", "pair")}
+def left_out(cases: Sequence[Case], shipped: Mapping[str, Logistic], fitted: Sequence[str]) -> list[Judged]:
+    """Return the verdict on each network by models that were fitted to all others, or ship."""
+    near = {model: fit(cases, model) for model in fitted if model != "blind"}
     judged = []
     for case in cases:
         others = [other for other in cases if other.name != case.name]
-        judged.append((case, *judge(case, {model: fit(others, model, each) for model, each in near.items()})))
+        models = {model: fit(others, model, each) for model, each in near.items()}
+        judged.append((case, *judge(case, {**shipped, **models})))
     return judged
 
 
@@ -201,18 +207,27 @@ def _summary(judged: Sequence[Judged], count: int) -> str:
     )
 
 
+def _source(summary: str, fitted: Sequence[str], before: str) -> str:
+    """Return in words what a calibration was fitted on."""
+    text = f"benchmarks/calibrate.py on the development zoo; each network left out in turn: {summary}"
+    return text if set(fitted) == set(NAMES) else f"{text} ({' and '.join(fitted)} fitted on these). {before}"
+
+
 def main() -> None:
     """Run from the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--zoo", type=Path, required=True)
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seeds", type=int, nargs="*", default=[0], help="seeds of the scans")
     parser.add_argument("--counts", type=int, nargs="*", default=[256, 8], help="images of the scans")
+    parser.add_argument("--models", nargs="*", choices=NAMES, default=list(NAMES), help="models that are fitted")
     parser.add_argument("--out", type=Path, help="where the calibration goes; nowhere by default")
     options = parser.parse_args()
     folders = sorted(path.parent for path in (options.zoo / "development").glob("*/facts.json"))
-    scans = [read(folder, options.seed, count) for folder in folders for count in options.counts]
+    scans = [read(folder, seed, count) for folder in folders for seed in options.seeds for count in options.counts]
     cases = [case for case in scans if case]
-    judged = left_out(cases)
+    shipped = shipped_calibration()
+    ship = {model: getattr(shipped, model) for model in NAMES}
+    judged = left_out(cases, ship, options.models)
     for case, score, model, label in sorted(judged, key=lambda each: each[1]):
         top = case.label[case.labels.index(label)] if label is not None else []
         print(
@@ -222,10 +237,10 @@ def main() -> None:
     summary = "; ".join(_summary(judged, count) for count in options.counts)
     print(f"each network left out in turn: {summary}")
     calibration = Calibration(
-        **{model: fit(cases, model) for model in NAMES},
+        **{model: fit(cases, model) if model in options.models else ship[model] for model in NAMES},
         backdoored=ACCUSED,
         clean=CLEARED,
-        source=f"benchmarks/calibrate.py on the development zoo; each network left out in turn: {summary}",
+        source=_source(summary, options.models, shipped.source),
     )
     text = json.dumps(asdict(calibration), indent=2) + "\n"
     print(text)

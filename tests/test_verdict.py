@@ -12,7 +12,7 @@ from goodnet.evidence.statistics import Statistics, luck, without_images
 from goodnet.evidence.weights import RowSums
 from goodnet.source_specific import Pair
 from goodnet.triggers import Trigger
-from goodnet.verdict import NATURAL_LEAD, change_of, decide, decide_blind, features
+from goodnet.verdict import NATURAL_LEAD, change_of, decide, decide_blind, features, pair_probability
 
 
 def label(number: int, index: float, ratio: float, transfer: float = 0.1, total: int = 43) -> Statistics:
@@ -53,7 +53,7 @@ def test_too_few_labels_to_compare_are_inconclusive() -> None:
     assert decide(few, [], shipped_calibration()).verdict == "inconclusive"
 
 
-@pytest.mark.parametrize("model", ["label", "blind", "mapping", "pair"])
+@pytest.mark.parametrize("model", ["label", "blind", "mapping", "pair", "suspect"])
 def test_no_evidence_counts_for_innocence_the_more_there_is_of_it(model: str) -> None:
     weights = getattr(shipped_calibration(), model).weights
     assert min(weights.values()) >= 0
@@ -73,11 +73,20 @@ def test_a_trigger_that_moves_every_class_is_a_backdoor_of_all_labels() -> None:
 
 def test_a_pair_of_classes_that_is_too_close_is_a_backdoor_of_its_target() -> None:
     trigger = Trigger(3, torch.zeros(1, 2, 2), torch.zeros(3, 2, 2))
-    decision = decide(USUAL, [], shipped_calibration(), None, Pair(8, 3, 30.0, 15.0, 90, trigger))
+    decision = decide(USUAL, [], shipped_calibration(), None, Pair(8, 3, 30.0, 15.0, None, 90, trigger))
     assert decision.flagged == (3,)
     assert decision.victims == {3: 8}
     assert "from 8 to 3 alone" in decision.reasons[0]
-    assert decide(USUAL, [], shipped_calibration(), None, Pair(8, 3, 1.5, 2.0, 90, trigger)).verdict == "clean"
+    assert decide(USUAL, [], shipped_calibration(), None, Pair(8, 3, 1.5, 2.0, None, 90, trigger)).verdict == "clean"
+
+
+def test_of_many_labels_a_pair_counts_by_its_size_and_by_how_near_the_classes_are() -> None:
+    trigger = Trigger(3, torch.zeros(1, 2, 2), torch.zeros(3, 2, 2))
+    near, far = (Pair(8, 3, 8.0, None, nearness, 12, trigger) for nearness in (4.0, 0.0))
+    assert pair_probability(near, shipped_calibration()) > pair_probability(far, shipped_calibration())
+    decision = decide(USUAL, [], shipped_calibration(), None, near)
+    assert decision.victims == {3: 8}
+    assert "nearer to 3 than their like, index 4.0" in decision.reasons[0]
 
 
 def test_what_carries_the_verdict_is_said_first() -> None:

@@ -1,6 +1,7 @@
 """The benchmark's small ONNX networks as Keras models.
 
-Knows the operators of residual networks with the batch norm folded in: Sub, Div, Conv, Relu, Add, ReduceMean, Gemm.
+Knows the operators of residual networks with the batch norm folded in: Sub, Div, Conv, Relu, Add, ReduceMean,
+Reshape, Gemm.
 """
 
 from __future__ import annotations
@@ -46,6 +47,8 @@ def _apply(node: NodeProto, tensors: list[Any], arrays: list[np.ndarray], attrib
             return layers.Add()(tensors)
         case "ReduceMean":
             return layers.GlobalAveragePooling2D()(tensors[0])
+        case "Reshape" if len(tensors[0].shape) == 2:
+            return tensors[0]  # the mean over all pixels has left one number a channel
         case "Gemm":
             kernel, bias = arrays
             dense = layers.Dense(len(bias))

@@ -40,7 +40,8 @@ class Calibration:
         label: of a label's features.
         blind: of a label's features without any image.
         mapping: of the trigger that moves every class.
-        pair: of the pair of classes that stands out most.
+        pair: of the pair of classes that stands out most of all.
+        suspect: of a pair of a suspicious target and a victim near to it, where not all pairs were searched.
         backdoored: from this probability on, the network is called backdoored.
         clean: up to this probability, it is called clean; between, inconclusive.
         source: what it was fitted on.
@@ -50,6 +51,7 @@ class Calibration:
     blind: Logistic
     mapping: Logistic
     pair: Logistic
+    suspect: Logistic
     backdoored: float
     clean: float
     source: str
@@ -61,7 +63,7 @@ class Calibration:
     @classmethod
     def from_dict(cls, plain: Mapping[str, Any]) -> Calibration:
         """Return the calibration of a JSON object."""
-        models = {name: Logistic(**plain[name]) for name in ("label", "blind", "mapping", "pair")}
+        models = {name: Logistic(**plain[name]) for name in ("label", "blind", "mapping", "pair", "suspect")}
         return cls(**{**plain, **models})
 
 

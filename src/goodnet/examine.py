@@ -5,8 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 import numpy as np
+from torch import Tensor
 
 from goodnet import all_to_all, slight, source_specific
 from goodnet.all_to_all import ClassMapping
@@ -26,7 +28,7 @@ from goodnet.search import RATE, Found, Search
 from goodnet.slight import FoundChange
 from goodnet.source_specific import Pair
 from goodnet.triggers import Patch
-from goodnet.verdict import Decision, change_of, decide
+from goodnet.verdict import Decision, change_of, decide, pair_probability
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,6 +61,7 @@ class Examination:
         engine: the network.
         pool: images to search on.
         held_out: images to measure on; the same ones where there are few.
+        images: all clean images there are, (n, C, H, W) in 0..1.
         budget: how much is spent on what.
         calibration: how evidence becomes a probability.
         seed: of every random draw.
@@ -69,6 +72,7 @@ class Examination:
     engine: Engine
     pool: ImagePool
     held_out: ImagePool
+    images: Tensor
     budget: Budget
     calibration: Calibration
     seed: int
@@ -106,9 +110,8 @@ class Examination:
         if between_classes and several and pool is not held_out and findings.decision.score < budget.certain:
             mapping = all_to_all.search(engine, pool, held_out, seed, budget.all_to_all)
             findings = self._judge(found, elsewhere, skipped, mapping)
-            paired = len(labels) + len(skipped) <= budget.pairs.most_labels
-            if paired and findings.decision.verdict != "backdoored":
-                pair = source_specific.search(engine, pool, held_out, seed, self.progress, budget.pairs)
+            if findings.decision.verdict != "backdoored":
+                pair = self._pair(findings, len(labels) + len(skipped))
                 findings = self._judge(found, elsewhere, skipped, mapping, pair)
         kinds = {label: change_of(findings.evidence[label], self.calibration) for label in findings.decision.flagged}
         instead = {label: changes[kind][label] for label, kind in kinds.items() if kind} | self._for_one_class(findings)
@@ -124,6 +127,16 @@ class Examination:
         doubtful, accused = self.budget.doubtful, self.calibration.backdoored
         others = any(doubtful <= score < accused for score in findings.decision.scores.values())
         return findings.decision.score >= self.budget.certain and not others
+
+    def _pair(self, findings: Findings, labels: int) -> Pair | None:
+        """Return the pair of victim and target that stands out most: of all, or where many, of suspicious targets."""
+        config = self.budget.pairs
+        if labels <= config.most_labels:
+            return source_specific.search(self.engine, self.pool, self.held_out, self.seed, self.progress, config)
+        scores = findings.decision.scores
+        suspects = sorted(scores, key=lambda label: (-scores[label], label))[: config.suspects]
+        pairs = source_specific.search_suspects(self.engine, self.images, suspects, self.seed, self.progress, config)
+        return max(pairs, key=lambda pair: pair_probability(pair, self.calibration), default=None)
 
     def _changes(self, labels: Sequence[int]) -> dict[str, dict[int, FoundChange]]:
         """Return for each kind of slight change the one found for each label."""
@@ -151,10 +164,20 @@ class Examination:
             found = pair if pair and (pair.victim, pair.target) == (victim, label) else findings.mapping
             assert found is not None  # victims come from these two alone
             trigger = replace(found.trigger, label=label, victim=victim)
-            stamped = trigger.stamp(self.held_out.pixels[self.held_out.of(victim)])
+            stamped = trigger.stamp(self._images_of(victim))
             rate = (self.engine.predict(stamped).argmax(1) == label).float().mean()
             shown[label] = FoundChange(float(rate), trigger, trigger.size)
         return shown
+
+    def _images_of(self, label: int) -> Tensor:
+        """Return the held-out images of a class, (n, C, H, W); where there are none, all that are answered with it."""
+        of = self.held_out.of(label)
+        return self.held_out.pixels[of] if len(of) else self.images[self._answers == label].to(self.engine.device)
+
+    @cached_property
+    def _answers(self) -> Tensor:
+        """What the network answers to all clean images, int64 (n,)."""
+        return self.engine.predict(self.images).argmax(1).cpu()
 
     def _judge(
         self,

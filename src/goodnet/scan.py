@@ -108,7 +108,8 @@ def scan(
         findings = classic.examine(engine, pool, searchable, seed, progress, keeper)
     else:
         usual = calibration or shipped_calibration()
-        examination = Examination(engine, pool, held_out, budget, usual, seed, progress, keeper)
+        every = ready.images.pixels
+        examination = Examination(engine, pool, held_out, every, budget, usual, seed, progress, keeper)
         findings = examination.run(searchable, skipped, between_classes=labels is None)
     decision, mapping, pair = findings.decision, findings.mapping, findings.pair
     report = ScanReport(
@@ -125,7 +126,9 @@ def scan(
         versions=versions(),
         warnings=_warnings(ready, pool is held_out, skipped),
         all_to_all=None if mapping is None else AllToAllReport(mapping.rate, mapping.targets, mapping.trigger.size),
-        pair=None if pair is None else PairReport(pair.victim, pair.target, pair.ratio, pair.index, pair.pairs),
+        pair=None
+        if pair is None
+        else PairReport(pair.victim, pair.target, pair.ratio, pair.index, pair.nearness, pair.pairs),
         triggers={each.label: each.trigger for each in findings.found if each.trigger}
         | {label: each.trigger for label, each in findings.instead.items()},
     )

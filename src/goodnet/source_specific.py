@@ -4,12 +4,16 @@ Cover samples teach such a network to ignore its trigger on all other classes, s
 So a trigger is searched for every pair of a victim and a target, on images of the victim alone, and compared with what
 the other pairs of the same victim and of the same target need, and with how near the victim's images are to the target
 without any trigger. A class is what the network answers: where it takes cats for dogs, those cats need no trigger.
+
+Where there are too many pairs for that, only those are searched that lead to a few suspicious targets from the victims
+nearest to them. Such a network was taught to call one class by two names, and so its clean images of that class are
+nearer to the target than the likeness of the two accounts for, which shows without any search.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -17,7 +21,7 @@ import torch
 from torch import Tensor
 
 from goodnet.engine import Engine
-from goodnet.evidence.mapping import lead, one_way, residuals, unexplained
+from goodnet.evidence.mapping import lead, leads, one_way, residuals, unexplained
 from goodnet.evidence.outliers import Numbers
 from goodnet.evidence.size import size_at_rate
 from goodnet.inversion import ImagePool, InversionConfig, generator_for, invert
@@ -36,7 +40,12 @@ class PairConfig:
         held_out: images, at most, that a pair is measured on.
         confirmed: so many of the pairs that stand out most are searched again.
         again: how often; the median of all their sizes counts, because the smallest of ninety is sometimes luck.
-        most_labels: with more labels than this, pairs are not searched: there are too many.
+        most_labels: with more labels than this, not all pairs are searched: there are too many.
+        suspects: so many of the most suspicious labels are searched as targets then.
+        nearest: for each of these, so many victims whose images are nearest to it without any trigger.
+        control: and so many of the others, drawn at random, as the measure of what is usual.
+        fewest: images that a victim must have then.
+        most_images: that are looked at then; the more there are, the surer it is how near classes are to each other.
         apart: the one victim of a label needs a trigger so many times smaller than the median one.
     """
 
@@ -47,18 +56,27 @@ class PairConfig:
     confirmed: int = 5
     again: int = 2
     most_labels: int = 20
+    suspects: int = 3
+    nearest: int = 4
+    control: int = 8
+    fewest: int = 3
+    most_images: int = 2000
     apart: float = 3.0
 
 
 @dataclass(frozen=True, eq=False)
 class Pair:
-    """The pair of classes that is closer than its like.
+    """A pair of classes that may be closer than its like.
 
     Attributes:
         victim: the class that the trigger works on.
         target: the class it is sent to.
-        ratio: how many times smaller the pair's trigger is than victim, target and their nearness let expect.
-        index: the same on the logarithm, in units of 1.4826 x MAD over all pairs.
+        ratio: how many times smaller the pair's trigger is than victim, target and their nearness let expect; where not
+            all pairs were searched, than the median one of other victims of the target.
+        index: the same on the logarithm, in units of 1.4826 x MAD over all pairs; None where not all were searched.
+        nearness: by how much the victim's images are nearer to the target without any trigger than victim and target
+            let expect, one way, less the standard error, in units of 1.4826 x MAD over all pairs; None where that was
+            held against the size.
         pairs: of how many.
         trigger: the trigger.
     """
@@ -66,7 +84,8 @@ class Pair:
     victim: int
     target: int
     ratio: float
-    index: float
+    index: float | None
+    nearness: float | None
     pairs: int
     trigger: Trigger
 
@@ -99,7 +118,7 @@ def search(
     pairs = [(victim, target) for victim in victims for target in range(classes) if victim != target]
     if len(victims) < 2:
         return None
-    near = _nearness(logits)
+    near, _ = _nearness(logits)
     table = np.full((classes, classes), np.nan)
     triggers: dict[tuple[int, int], Trigger] = {}
     for done, batch in _batches(pairs, config.pairs_per_call):
@@ -115,7 +134,61 @@ def search(
         middle = np.median(np.nan_to_num(found, nan=np.inf))
         table[pair] = middle if np.isfinite(middle) else np.nan
     distance, index, pair = lead(unexplained(table, near))
-    return Pair(*pair, math.exp(distance), index, len(pairs), triggers[pair]) if pair in triggers else None
+    return Pair(*pair, math.exp(distance), index, None, len(pairs), triggers[pair]) if pair in triggers else None
+
+
+def search_suspects(
+    engine: Engine,
+    images: Tensor,
+    suspects: Sequence[int],
+    seed: int,
+    progress: Progress,
+    config: PairConfig | None = None,
+) -> list[Pair]:
+    """Return the pairs of suspicious targets and the victims nearest to them, for networks of many classes.
+
+    Args:
+        engine: the network.
+        images: (n, C, H, W) in 0..1, to search on, and to measure on.
+        suspects: the targets.
+        seed: of every draw.
+        progress: is told after each batch of pairs.
+        config: how to search.
+    """
+    config = config or PairConfig()
+    drawn = torch.randperm(len(images), generator=generator_for(seed, 0, "images of pairs"))[: config.most_images]
+    images = images[drawn].to(engine.device)
+    logits = engine.predict(images)
+    pool = ImagePool(images, logits.argmax(1))
+    near, error = _nearness(logits)
+    near[[len(pool.of(label)) < config.fewest for label in range(len(near))]] = np.nan
+    nearer, spread = leads(-near)
+    suspected, control = [], []
+    for target in suspects:
+        known = [int(victim) for victim in np.argsort(-near[:, target]) if np.isfinite(near[victim, target])]
+        suspected += [(victim, target) for victim in known[: config.nearest]]
+        others = known[config.nearest :]
+        order = torch.randperm(len(others), generator=generator_for(seed, target, "control"))
+        control += [(others[place], target) for place in order[: config.control].tolist()]
+    sizes: dict[tuple[int, int], list[float]] = {}
+    triggers: dict[tuple[int, int], Trigger] = {}
+    for purpose, pairs in (("pair", suspected + control), ("pair again", suspected)):
+        for done, batch in _batches(pairs, config.pairs_per_call):
+            for pair, size, trigger in _search(engine, pool, pool, batch, seed, config, purpose):
+                sizes.setdefault(pair, []).append(_logarithm(size))
+                triggers.setdefault(pair, trigger)
+            progress.update(f"{purpose}s", done, len(pairs), engine.cost)
+    usual = {target: [sizes[pair][0] for pair in control if pair[1] == target] for target in suspects}
+    ahead = {
+        (victim, target): float(np.nanmedian(usual[target])) - float(np.mean(sizes[victim, target]))
+        for victim, target in suspected
+        if np.isfinite(usual[target]).any()
+    }
+    return [
+        Pair(*pair, math.exp(times), None, float((nearer[pair] - error[pair]) / spread), len(suspected), triggers[pair])
+        for pair, times in ahead.items()
+        if math.isfinite(times)
+    ]
 
 
 def only_victim(engine: Engine, pool: ImagePool, label: int, seed: int, config: PairConfig | None = None) -> int | None:
@@ -140,20 +213,24 @@ def only_victim(engine: Engine, pool: ImagePool, label: int, seed: int, config: 
     return least
 
 
-def _nearness(logits: Tensor) -> Numbers:
-    """Return how near the images that are answered with each class are to each other class, (N, N).
+def _nearness(logits: Tensor) -> tuple[Numbers, Numbers]:
+    """Return how near the images that are answered with each class are to each other class, and its standard error.
 
     It is by how much the other class's logit exceeds that of the answer, at most 0, mean over the images without any
-    trigger; NaN for a class that none is answered with and on the diagonal.
+    trigger; both are (N, N), NaN for a class that none is answered with and on the diagonal, and the error also for one
+    that a single image is answered with.
 
     Args:
         logits: of all images (n, N).
     """
     answers, margins = logits.argmax(1), logits - logits.amax(1, keepdim=True)
-    rows = [margins[answers == label].mean(0) for label in range(logits.shape[1])]
-    near: Numbers = torch.stack(rows).cpu().double().numpy()
+    rows = [margins[answers == label].cpu().double().numpy() for label in range(logits.shape[1])]
+    near, error = (np.full((len(rows), len(rows)), np.nan) for _ in range(2))
+    for label, row in enumerate(rows):
+        near[label] = row.mean(0) if len(row) else np.nan
+        error[label] = row.std(0, ddof=1) / math.sqrt(len(row)) if len(row) > 1 else np.nan
     np.fill_diagonal(near, np.nan)
-    return near
+    return near, error
 
 
 def _most_suspicious(table: Numbers, count: int) -> list[tuple[int, int]]:

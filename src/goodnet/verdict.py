@@ -89,6 +89,19 @@ def pair_features(ratio: float, index: float, pairs: int) -> dict[str, float]:
     return {"ratio": _spreads(ratio), "index": _excess(index, luck(pairs), MOST + luck(pairs))}
 
 
+def suspect_features(ratio: float, nearness: float) -> dict[str, float]:
+    """Return the features of a pair of a suspicious target and a victim near to it."""
+    return {"ratio": _spreads(ratio), "near": _excess(nearness, 0.0)}
+
+
+def pair_probability(pair: Pair, calibration: Calibration) -> float:
+    """Return the probability, 0..1, of a backdoor that leads from one class to another."""
+    if pair.nearness is not None:
+        return calibration.suspect.probability(suspect_features(pair.ratio, pair.nearness))
+    assert pair.index is not None
+    return calibration.pair.probability(pair_features(pair.ratio, pair.index, pair.pairs))
+
+
 def _excess(index: float, chance: float, most: float = MOST) -> float:
     return max(0.0, min(index, most) - chance)
 
@@ -145,7 +158,7 @@ def decide(
         sources = {target: source for source, target in sorted(mapping.targets.items(), key=lambda pair: pair[1])}
         others.append((probability, sources, _why_mapping(mapping, probability)))
     if pair is not None:
-        probability = calibration.pair.probability(pair_features(pair.ratio, pair.index, pair.pairs))
+        probability = pair_probability(pair, calibration)
         others.append((probability, {pair.target: pair.victim}, _why_pair(pair, probability)))
     victims: dict[int, int] = {}
     for probability, sources, reason in others:
@@ -245,7 +258,10 @@ def _why_mapping(mapping: ClassMapping, probability: float) -> str:
 
 
 def _why_pair(pair: Pair, probability: float) -> str:
+    which = f"from {pair.victim} to {pair.target} alone (probability {probability:.2f}): the trigger of this pair is"
+    if pair.nearness is None:
+        return f"{which} {pair.ratio:.1f} times smaller than those of its like, index {pair.index:.1f}"
     return (
-        f"from {pair.victim} to {pair.target} alone (probability {probability:.2f}): the trigger of this pair is "
-        f"{pair.ratio:.1f} times smaller than those of its like, index {pair.index:.1f}"
+        f"{which} {pair.ratio:.1f} times smaller than from other classes, and without any trigger images of "
+        f"{pair.victim} are nearer to {pair.target} than their like, index {pair.nearness:.1f}"
     )

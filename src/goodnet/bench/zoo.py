@@ -91,8 +91,9 @@ def _all_to_all(seed: int, classes: int = 10, **patch: Any) -> AllToAll:
     return AllToAll(trigger=Patch(target_label=0, pattern_seed=seed, **patch), num_classes=classes)
 
 
-def _from_one(source: int, target: int, seed: int) -> SourceSpecific:
-    return SourceSpecific(trigger=Patch(target_label=target, pattern_seed=seed), source=source)
+def _from_one(source: int, target: int, seed: int, blended: bool = False) -> SourceSpecific:
+    trigger = Blended if blended else Patch
+    return SourceSpecific(trigger=trigger(target_label=target, pattern_seed=seed), source=source)
 
 
 def _development() -> Iterator[Recipe]:
@@ -219,6 +220,12 @@ def _development() -> Iterator[Recipe]:
     yield _recipe("cifar10", "resnet_fast", 571, _from_one(5, 0, seed=571))
     yield _recipe("digits", "resnet_small", 572, _from_one(3, 9, seed=572))
     yield _recipe("digits", "conv", 573, _from_one(0, 6, seed=573))
+    yield _recipe("gtsrb", "resnet_fast", 574, _from_one(12, 35, seed=574))
+    yield _recipe("gtsrb", "vgg", 575, _from_one(30, 9, seed=575))
+    yield _recipe("gtsrb", "resnet_fast", 576, _from_one(5, 27, seed=576, blended=True))
+    yield _recipe("gtsrb", "densenet", 577, _from_one(40, 11, seed=577))
+    yield _recipe("gtsrb", "vgg", 578, _from_one(18, 3, seed=578, blended=True))
+    yield _recipe("gtsrb", "resnet_fast", 579, _from_one(1, 22, seed=579))
     yield _recipe("gtsrb", "resnet_fast", 525, Patch(target_label=21, pattern="white", size=2, place="top-right"))
     yield _recipe("gtsrb", "resnet_fast", 527, Sinusoid(target_label=16))
     yield _recipe("gtsrb", "resnet_fast", 529, InputAware(target_label=23))

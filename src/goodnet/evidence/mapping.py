@@ -88,19 +88,27 @@ def one_way(left: Numbers) -> Numbers:
     return difference
 
 
+def leads(table: Numbers) -> tuple[Numbers, float]:
+    """Return by how much each entry of a table (n, n) lies below what its row and column let expect, one way.
+
+    Returns:
+        The leads in the table's unit, and 1.4826 x MAD of all residuals, at least 0.1.
+    """
+    left = residuals(table)
+    known = left[np.isfinite(left)]
+    return -one_way(left), max(median_deviation(known)[1] if known.size else 0.0, 0.1)
+
+
 def lead(table: Numbers) -> tuple[float, float, tuple[int, int]]:
-    """Return by how much one entry of a table (n, n) lies below what its row and column let expect, one way.
+    """Return the largest of the leads of a table (n, n).
 
     Returns:
         The lead in the table's unit, the same in units of 1.4826 x MAD of all residuals, and the entry's place; zeros
         where there is nothing to compare.
     """
-    left = residuals(table)
-    known = left[np.isfinite(left)]
-    if known.size < len(table):
+    if np.isfinite(table).sum() < len(table):
         return 0.0, 0.0, (0, 0)
-    _, spread = median_deviation(known)
-    difference = one_way(left)
-    row, column = np.unravel_index(int(np.nanargmin(difference)), left.shape)
-    least = -float(difference[row, column])
-    return least, least / max(spread, 0.1), (int(row), int(column))
+    each, spread = leads(table)
+    row, column = np.unravel_index(int(np.nanargmax(each)), each.shape)
+    most = float(each[row, column])
+    return most, most / spread, (int(row), int(column))

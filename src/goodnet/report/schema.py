@@ -94,20 +94,24 @@ class AllToAllReport:
 
 @dataclass(frozen=True)
 class PairReport:
-    """The pair of victim and target whose trigger is smallest for what victim and target let expect.
+    """The pair of victim and target that stands out most.
 
     Attributes:
         victim: the class that the trigger works on.
         target: the class it is sent to.
-        ratio: how many times smaller it is.
-        index: the same on the logarithm, in 1.4826 x MAD over all pairs.
+        ratio: how many times smaller its trigger is than victim and target let expect.
+        index: the same on the logarithm, in 1.4826 x MAD over all pairs; None where only those of suspicious targets
+            and the victims nearest to them were searched.
+        nearness: then, by how much nearer to the target images of the victim are than expected without any trigger, in
+            1.4826 x MAD over all pairs.
         pairs: of how many.
     """
 
     victim: int
     target: int
     ratio: float
-    index: float
+    index: float | None
+    nearness: float | None
     pairs: int
 
 
