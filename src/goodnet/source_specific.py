@@ -163,13 +163,7 @@ def search_suspects(
     near, error = _nearness(logits)
     near[[len(pool.of(label)) < config.fewest for label in range(len(near))]] = np.nan
     nearer, spread = leads(-near)
-    suspected, control = [], []
-    for target in suspects:
-        known = [int(victim) for victim in np.argsort(-near[:, target]) if np.isfinite(near[victim, target])]
-        suspected += [(victim, target) for victim in known[: config.nearest]]
-        others = known[config.nearest :]
-        order = torch.randperm(len(others), generator=generator_for(seed, target, "control"))
-        control += [(others[place], target) for place in order[: config.control].tolist()]
+    suspected, control = _nearest_and_others(near, suspects, seed, config)
     sizes: dict[tuple[int, int], list[float]] = {}
     triggers: dict[tuple[int, int], Trigger] = {}
     for purpose, pairs in (("pair", suspected + control), ("pair again", suspected)):
@@ -231,6 +225,19 @@ def _nearness(logits: Tensor) -> tuple[Numbers, Numbers]:
         error[label] = row.std(0, ddof=1) / math.sqrt(len(row)) if len(row) > 1 else np.nan
     np.fill_diagonal(near, np.nan)
     return near, error
+
+
+def _nearest_and_others(
+    near: Numbers, suspects: Sequence[int], seed: int, config: PairConfig
+) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
+    """Return the pairs of each suspicious target and the victims nearest to it, and those of others drawn at random."""
+    nearest, others = [], []
+    for target in suspects:
+        known = [int(victim) for victim in np.argsort(-near[:, target]) if np.isfinite(near[victim, target])]
+        order = torch.randperm(max(len(known) - config.nearest, 0), generator=generator_for(seed, target, "control"))
+        nearest += [(victim, target) for victim in known[: config.nearest]]
+        others += [(known[config.nearest + place], target) for place in order[: config.control].tolist()]
+    return nearest, others
 
 
 def _most_suspicious(table: Numbers, count: int) -> list[tuple[int, int]]:
