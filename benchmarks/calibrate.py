@@ -42,6 +42,9 @@ ACCUSED, CLEARED = 0.6, 0.4
 STRENGTH: Mapping[str, float] = {"label": 1.0, "blind": 1.0, "mapping": 0.3, "pair": 0.3, "suspect": 0.3}
 """Of the penalty on the squares of a model's weights; less where few networks are infected."""
 
+CLEAN: Mapping[str, float] = {"suspect": 2.0}
+"""How often a clean network counts, where more of those that are fitted to are infected than among networks at large."""
+
 
 Judged = tuple["Case", float, str, int | None]
 """A scan, the probability of a backdoor, the model that it comes from and the most suspicious label."""
@@ -149,8 +152,9 @@ def fit(cases: Sequence[Case], model: str, near: Logistic | None = None) -> Logi
         for matrix, planted in data:
             logits = theta[0] + matrix @ theta[1:]
             most, sign = int(logits.argmax()), 1.0 if planted else -1.0
-            total += float(np.logaddexp(0.0, -sign * logits[most]))
-            slope -= sign * expit(-sign * logits[most]) * np.array([1.0, *matrix[most]])
+            weight = 1.0 if planted else CLEAN.get(model, 1.0)
+            total += weight * float(np.logaddexp(0.0, -sign * logits[most]))
+            slope -= weight * sign * expit(-sign * logits[most]) * np.array([1.0, *matrix[most]])
         return total, slope
 
     count = len(NAMES[model])
