@@ -43,7 +43,7 @@ STRENGTH: Mapping[str, float] = {"label": 1.0, "blind": 1.0, "mapping": 0.3, "pa
 """Of the penalty on the squares of a model's weights; less where few networks are infected."""
 
 CLEAN: Mapping[str, float] = {"suspect": 2.0}
-"""How often a clean network counts, where more of those that are fitted to are infected than among networks at large."""
+"""How often a clean network counts, where of those that are fitted to more are infected than of networks at large."""
 
 
 Judged = tuple["Case", float, str, int | None]
