@@ -42,7 +42,7 @@ ACCUSED, CLEARED = 0.6, 0.4
 STRENGTH: Mapping[str, float] = {"label": 1.0, "blind": 1.0, "mapping": 0.3, "pair": 0.3, "suspect": 0.3}
 """Of the penalty on the squares of a model's weights; less where few networks are infected."""
 
-CLEAN: Mapping[str, float] = {"suspect": 2.0}
+CLEAN: Mapping[str, float] = {"suspect": 4.0}
 """How often a clean network counts, where of those that are fitted to more are infected than of networks at large."""
 
 

@@ -24,6 +24,7 @@ def run(task: Task) -> Outcome:
         pixels = torch.from_numpy(task.images)
         task.check(model.logits(pixels).softmax(1).numpy())
     images = CleanImages(pixels, torch.from_numpy(task.classes))
+    classes = task.probabilities.shape[1]
     meter = Meter(task.labels, task.seconds)
     count, reverse = Engine.count_gradients, classic.reverse
 
@@ -42,8 +43,8 @@ def run(task: Task) -> Outcome:
         patch.object(classic, "reverse", watched_reverse),
         meter,
     ):
-        report = goodnet.scan(model, images, preset=task.variant, labels=range(task.labels), seed=task.seed)
-    classes = task.probabilities.shape[1]
+        labels = range(task.labels) if task.labels < classes else None
+        report = goodnet.scan(model, images, preset=task.variant, labels=labels, seed=task.seed)
     if task.variant == "classic":
         config = classic.ClassicConfig()
         most = config.steps * config.mini_batches * config.batch_size

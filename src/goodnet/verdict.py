@@ -90,8 +90,12 @@ def pair_features(ratio: float, index: float, pairs: int) -> dict[str, float]:
 
 
 def suspect_features(ratio: float, nearness: float) -> dict[str, float]:
-    """Return the features of a pair of a suspicious target and a victim near to it."""
-    return {"ratio": _spreads(ratio), "near": _excess(nearness, 0.0)}
+    """Return the feature of a pair of a suspicious target and a victim near to it.
+
+    It is the geometric mean of how far its trigger is smaller than may well be natural and of how near the classes are:
+    likeness of classes raises one or the other, a backdoor both.
+    """
+    return {"both": math.sqrt(_excess(_spreads(ratio), NATURAL, NATURAL + MOST) * _excess(nearness, 0.0))}
 
 
 def pair_probability(pair: Pair, calibration: Calibration) -> float:
