@@ -65,9 +65,25 @@ def gelu(order: str, half: float = 0.5) -> tuple:
     return [*nodes, *HEAD], [constant("one", 1, "f4"), constant("h", half, "f4"), weights("w", 3, 5)]
 
 
+def gated(kind: str) -> tuple:
+    maker = {"Relu": node("Relu", ["x"], ["b"]), "Conv": node("Conv", ["x", "k", "z"], ["b"], pads=[1, 1, 1, 1])}[kind]
+    nodes = [
+        maker,
+        node("Erf", ["b"], ["c"]),
+        node("Div", ["x", "r"], ["d"]),
+        node("Erf", ["d"], ["e"]),
+        node("Add", ["e", "one"], ["p"]),
+        node("Mul", ["p", "b"], ["m"]),
+        node("Add", ["m", "c"], ["a"]),
+    ]
+    constants = [constant("r", 2**0.5, "f4"), constant("one", 1, "f4"), weights("k", 3, 3, 3, 3), weights("z", 3)]
+    return [*nodes, *HEAD], [*constants, weights("w", 3, 5)]
+
+
 GELUS = ("x (h (1 + erf))", "(x (1 + erf)) h", "(x h) (1 + erf)")
 GRAPHS = {
     **{f"gelu {order}": gelu(order) for order in GELUS},
+    **{f"erf of another layer, {kind}": gated(kind) for kind in ("Relu", "Conv")},
     **{f"not quite gelu {order}": gelu(order, half=0.7) for order in GELUS},
     **{
         f"resize {mode} {place} {scale}": resize(mode, place, scale)

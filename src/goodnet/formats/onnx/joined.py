@@ -67,11 +67,11 @@ class _Wiring:
 
     def scaled(self, node: Any, number: float) -> str | None:
         """Return the value that a node multiplies by a number, or divides by its inverse; None if it does not."""
+        if node.op_type not in ("Mul", "Div"):
+            return None
         first, second = node.input
         if node.op_type == "Div":
             return first if self.is_number(second, 1 / number) else None
-        if node.op_type != "Mul":
-            return None
         return first if self.is_number(second, number) else second if self.is_number(first, number) else None
 
 
