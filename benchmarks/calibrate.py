@@ -43,7 +43,8 @@ STRENGTH: Mapping[str, float] = {"label": 1.0, "blind": 1.0, "mapping": 0.3, "pa
 """Of the penalty on the squares of a model's weights; less where few networks are infected."""
 
 CLEAN: Mapping[str, float] = {"suspect": 4.0}
-"""How often a clean network counts, where of those that are fitted to more are infected than of networks at large."""
+"""How often a clean network counts. The weight of `suspect` was chosen by hand: with 1 or 2 a clean network of the
+development half was still accused when it was left out."""
 
 
 Judged = tuple["Case", float, str, int | None]
@@ -102,6 +103,7 @@ def read(folder: Path, seed: int, count: int) -> Case | None:
     searched = [entry for entry in report["labels"] if entry["status"] in ("found", "unreached", "failed")]
     rows = [list(features(_statistics(entry, len(report["labels"]))).values()) for entry in searched]
     mapping, pair = report["all_to_all"], report["pair"]
+    every = pair and pair["nearness"] is None
     return Case(
         name=facts["name"],
         images=count,
@@ -110,8 +112,8 @@ def read(folder: Path, seed: int, count: int) -> Case | None:
         labels=tuple(entry["label"] for entry in searched),
         label=np.array(rows),
         mapping=mapping and _row(mapping_features(mapping["rate"])),
-        pair=_row(pair_features(pair["ratio"], pair["index"], pair["pairs"])) if pair and pair["index"] else None,
-        suspect=_row(suspect_features(pair["ratio"], pair["nearness"])) if pair and not pair["index"] else None,
+        pair=_row(pair_features(pair["ratio"], pair["index"], pair["pairs"])) if every else None,
+        suspect=_row(suspect_features(pair["ratio"], pair["nearness"])) if pair and not every else None,
         right_pair=pair is not None and [pair["victim"], pair["target"]] == [facts["source"], *facts["targets"]],
     )
 

@@ -17,7 +17,7 @@ from goodnet.progress import Silent
 from goodnet.redteam import AllToAll, Attack, Patch, SourceSpecific, train
 from goodnet.redteam.demo import DemoNets, digits, digits_recipe
 from goodnet.repair.reversed import ReversalConfig, fitted_to
-from goodnet.source_specific import PairConfig
+from goodnet.source_specific import PairConfig, answered
 from goodnet.verdict import pair_probability
 
 
@@ -46,7 +46,9 @@ def test_the_pair_of_a_trigger_that_works_on_one_class_stands_out_and_its_victim
     assert (found.victim, found.target) == (1, 6)
     assert found.ratio > 3
     assert found.trigger.label == 6
-    suspected = source_specific.search_suspects(engine, pool.pixels, [3, 6], 0, Silent())
+    suspected = source_specific.search_suspects(
+        engine, *answered(engine, pool.pixels, 0, PairConfig()), [3, 6], 0, Silent()
+    )
     assert len(suspected) == 2 * PairConfig().nearest == suspected[0].pairs
     assert {pair.target for pair in suspected} == {3, 6}
     surest = max(suspected, key=lambda pair: pair_probability(pair, shipped_calibration()))
@@ -64,7 +66,8 @@ def test_pairs_need_images_of_two_classes() -> None:
     engine = Engine(Classifier(freeze(network), (1, 4, 4), 5))
     one_class = ImagePool(torch.rand(8, 1, 4, 4), torch.zeros(8, dtype=torch.int64))
     assert source_specific.search(engine, one_class, one_class, 0, Silent()) is None
-    assert source_specific.search_suspects(engine, one_class.pixels[:1], [1], 0, Silent()) == []
+    one_image = answered(engine, one_class.pixels[:1], 0, PairConfig())
+    assert source_specific.search_suspects(engine, *one_image, [1], 0, Silent()) == []
 
 
 def test_a_scan_without_images_says_how_much_weaker_it_is(nets: DemoNets) -> None:

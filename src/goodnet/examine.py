@@ -135,7 +135,9 @@ class Examination:
             return source_specific.search(self.engine, self.pool, self.held_out, self.seed, self.progress, config)
         scores = findings.decision.scores
         suspects = sorted(scores, key=lambda label: (-scores[label], label))[: config.suspects]
-        pairs = source_specific.search_suspects(self.engine, self.images, suspects, self.seed, self.progress, config)
+        pairs = source_specific.search_suspects(
+            self.engine, *self._answered, suspects, self.seed, self.progress, config
+        )
         return max(pairs, key=lambda pair: pair_probability(pair, self.calibration), default=None)
 
     def _changes(self, labels: Sequence[int]) -> dict[str, dict[int, FoundChange]]:
@@ -170,14 +172,17 @@ class Examination:
         return shown
 
     def _images_of(self, label: int) -> Tensor:
-        """Return the held-out images of a class, (n, C, H, W); where there are none, all that are answered with it."""
+        """Return the held-out images of a class, (n, C, H, W); where there are none, some that are answered with it."""
         of = self.held_out.of(label)
-        return self.held_out.pixels[of] if len(of) else self.images[self._answers == label].to(self.engine.device)
+        if len(of):
+            return self.held_out.pixels[of]
+        pool, _ = self._answered
+        return pool.pixels[pool.of(label)]
 
     @cached_property
-    def _answers(self) -> Tensor:
-        """What the network answers to all clean images, int64 (n,)."""
-        return self.engine.predict(self.images).argmax(1).cpu()
+    def _answered(self) -> tuple[ImagePool, Tensor]:
+        """Images of all that there are, with the network's answers and logits."""
+        return source_specific.answered(self.engine, self.images, self.seed, self.budget.pairs)
 
     def _judge(
         self,

@@ -137,9 +137,18 @@ def search(
     return Pair(*pair, math.exp(distance), index, None, len(pairs), triggers[pair]) if pair in triggers else None
 
 
+def answered(engine: Engine, images: Tensor, seed: int, config: PairConfig) -> tuple[ImagePool, Tensor]:
+    """Return as many of the images as are looked at, with the network's answers as their classes, and their logits."""
+    drawn = torch.randperm(len(images), generator=generator_for(seed, 0, "images of pairs"))[: config.most_images]
+    images = images[drawn].to(engine.device)
+    logits = engine.predict(images)
+    return ImagePool(images, logits.argmax(1)), logits
+
+
 def search_suspects(
     engine: Engine,
-    images: Tensor,
+    pool: ImagePool,
+    logits: Tensor,
     suspects: Sequence[int],
     seed: int,
     progress: Progress,
@@ -149,17 +158,14 @@ def search_suspects(
 
     Args:
         engine: the network.
-        images: (n, C, H, W) in 0..1, to search on, and to measure on.
+        pool: images to search on, and to measure on, with the network's answers as their classes.
+        logits: of these images (n, N).
         suspects: the targets.
         seed: of every draw.
         progress: is told after each batch of pairs.
         config: how to search.
     """
     config = config or PairConfig()
-    drawn = torch.randperm(len(images), generator=generator_for(seed, 0, "images of pairs"))[: config.most_images]
-    images = images[drawn].to(engine.device)
-    logits = engine.predict(images)
-    pool = ImagePool(images, logits.argmax(1))
     near, error = _nearness(logits)
     near[[len(pool.of(label)) < config.fewest for label in range(len(near))]] = np.nan
     nearer, spread = leads(-near)
