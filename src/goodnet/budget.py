@@ -16,6 +16,7 @@ import torch
 from goodnet.all_to_all import AllToAllConfig
 from goodnet.evidence.margins import MarginConfig
 from goodnet.evidence.waves import WaveConfig
+from goodnet.generated import GeneratorConfig
 from goodnet.inversion import InversionConfig
 from goodnet.slight import ADDITIVES, FILTERS, WARPS, SlightConfig
 from goodnet.source_specific import PairConfig
@@ -42,6 +43,7 @@ class Budget:
         margins: how the margins of labels are maximised.
         all_to_all: the search for one trigger that moves every class.
         pairs: the search for triggers that work on one class only, where nothing else was found.
+        generator: the search for a trigger that depends on the input, for labels that are flagged for something else.
     """
 
     screen_above: int = 64
@@ -59,6 +61,7 @@ class Budget:
     margins: MarginConfig = field(default_factory=MarginConfig)
     all_to_all: AllToAllConfig = field(default_factory=AllToAllConfig)
     pairs: PairConfig = field(default_factory=PairConfig)
+    generator: GeneratorConfig = field(default_factory=GeneratorConfig)
 
     def screens(self, labels: int) -> bool:
         """Return whether so many labels are screened first."""

@@ -10,7 +10,7 @@ from functools import cached_property
 import numpy as np
 from torch import Tensor
 
-from goodnet import all_to_all, slight, source_specific
+from goodnet import all_to_all, generated, slight, source_specific
 from goodnet.all_to_all import ClassMapping
 from goodnet.budget import Budget
 from goodnet.calibration import Calibration
@@ -28,7 +28,7 @@ from goodnet.search import RATE, Found, Search
 from goodnet.slight import FoundChange
 from goodnet.source_specific import Pair
 from goodnet.triggers import Patch
-from goodnet.verdict import Decision, change_of, decide, pair_probability
+from goodnet.verdict import Decision, by_what_it_does, change_of, decide, pair_probability
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,7 +40,7 @@ class Findings:
         evidence: for each label that was searched fully or screened, its statistics.
         decision: the verdict.
         instead: what is shown of flagged labels in the place of a patch for all classes: the slight change of the
-            whole image that speaks for them, or the patch for one class only.
+            whole image that speaks for them, the patch for one class only, or the trigger drawn for each image.
         mapping: the trigger that moves every class; None where it was not searched.
         pair: the pair of classes that stands out most; None where pairs were not searched.
     """
@@ -117,7 +117,9 @@ class Examination:
         instead = {label: changes[kind][label] for label, kind in kinds.items() if kind} | self._for_one_class(findings)
         shown = set(findings.decision.flagged) - instead.keys() if few else ()
         finished = {each.label: each for each in patches.finish([each for each in found if each.label in shown])}
-        return replace(findings, found=[finished.get(each.label, each) for each in found], instead=instead)
+        found = [finished.get(each.label, each) for each in found]
+        instead |= self._for_each_image([each for each in found if each.label in shown], findings.evidence)
+        return replace(findings, found=found, instead=instead)
 
     def _clear(self, findings: Findings) -> bool:
         """Return whether there is a backdoor beyond doubt, and no doubt about any other label.
@@ -158,6 +160,16 @@ class Examination:
             additives={label: each.size if each.rate >= RATE else math.inf for label, each in added.items()},
             waves=wave_leads(self.engine, self.pool, self.seed, self.budget.waves),
         )
+
+    def _for_each_image(self, found: Sequence[Found], evidence: Mapping[int, Statistics]) -> dict[int, FoundChange]:
+        """Return for those of flagged labels that need one the trigger that a network draws anew for each image."""
+        shown, config = {}, self.budget.generator
+        for each in found:
+            if by_what_it_does(evidence[each.label], self.calibration):
+                drawn = generated.search(self.engine, self.pool, self.held_out, each.label, self.seed, RATE, config)
+                if drawn.size * config.smaller <= each.size:
+                    shown[each.label] = drawn
+        return shown
 
     def _for_one_class(self, findings: Findings) -> dict[int, FoundChange]:
         """Return for the labels that such a trigger accuses the trigger that works on one class only."""

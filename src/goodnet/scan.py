@@ -170,7 +170,7 @@ def _labels(findings: Findings, skipped: Sequence[int]) -> tuple[LabelReport, ..
     entries, decision = [], findings.decision
     for each in findings.found:
         about, instead = findings.evidence[each.label], findings.instead.get(each.label)
-        size = each.size if instead is None else instead.trigger.size or math.nan
+        size = each.size if instead is None else instead.pixels
         entries.append(
             LabelReport(
                 label=each.label,

@@ -57,6 +57,11 @@ class FoundChange:
     trigger: Trigger
     size: float
 
+    @property
+    def pixels(self) -> float:
+        """The size where it is one of a mask, in pixels, or else NaN."""
+        return self.size if bool(self.trigger.mask.any()) else math.nan
+
 
 def search(
     engine: Engine,

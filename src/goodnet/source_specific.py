@@ -14,14 +14,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from goodnet.engine import Engine
-from goodnet.evidence.mapping import lead, leads, one_way, residuals, unexplained
+from goodnet.evidence.mapping import leads, one_way, residuals, unexplained
 from goodnet.evidence.outliers import Numbers
 from goodnet.evidence.size import size_at_rate
 from goodnet.inversion import ImagePool, InversionConfig, generator_for, invert
@@ -39,7 +39,9 @@ class PairConfig:
         rate: the ASR at which sizes are compared.
         held_out: images, at most, that a pair is measured on.
         confirmed: so many of the pairs that stand out most are searched again.
-        again: how often; the median of all their sizes counts, because the smallest of ninety is sometimes luck.
+        again: how often; the median of these sizes counts, because the smallest of ninety is sometimes luck.
+        confirmed_rate: the ASR at which these sizes are compared with those of all others. What a planted trigger does
+            to most images of its victim it does to all; between classes that are alike, the last images need much more.
         most_labels: with more labels than this, not all pairs are searched: there are too many.
         suspects: so many of the most suspicious labels are searched as targets then.
         nearest: for each of these, so many victims whose images are nearest to it without any trigger.
@@ -54,7 +56,8 @@ class PairConfig:
     rate: float = 0.8
     held_out: int = 16
     confirmed: int = 5
-    again: int = 2
+    again: int = 3
+    confirmed_rate: float = 0.95
     most_labels: int = 20
     suspects: int = 3
     nearest: int = 4
@@ -98,7 +101,7 @@ def search(
     progress: Progress,
     config: PairConfig | None = None,
 ) -> Pair | None:
-    """Return the pair of victim and target that stands out most; None where no two classes have images.
+    """Return the pair of victim and target that stands out most; None where there are too few to compare.
 
     Args:
         engine: the network.
@@ -126,15 +129,19 @@ def search(
             table[pair], triggers[pair] = _logarithm(size), trigger
         progress.update("pairs", done, len(pairs), engine.cost)
     suspects = [pair for pair in _most_suspicious(unexplained(table, near), config.confirmed) if pair in triggers]
-    sizes = {pair: [table[pair]] for pair in suspects}
+    sizes: dict[tuple[int, int], list[float]] = {pair: [] for pair in suspects}
+    confirming = replace(config, rate=config.confirmed_rate)
     for number in range(config.again if suspects else 0):
-        for pair, size, _ in _search(engine, pool, held_out, suspects, seed, config, f"pair again {number}"):
-            sizes[pair].append(_logarithm(size))
+        for pair, size, _ in _search(engine, pool, held_out, suspects, seed, confirming, f"pair again {number}"):
+            sizes[pair].append(size)
     for pair, found in sizes.items():
-        middle = np.median(np.nan_to_num(found, nan=np.inf))
-        table[pair] = middle if np.isfinite(middle) else np.nan
-    distance, index, pair = lead(unexplained(table, near))
-    return Pair(*pair, math.exp(distance), index, None, len(pairs), triggers[pair]) if pair in triggers else None
+        table[pair] = _logarithm(float(np.median(found)))
+    each, spread = leads(unexplained(table, near))
+    ahead = {pair: float(each[pair]) for pair in suspects if np.isfinite(each[pair])}
+    if not ahead or len(ahead) == len(table[np.isfinite(table)]):  # with nothing to compare them with
+        return None
+    pair = max(ahead, key=lambda pair: ahead[pair])
+    return Pair(*pair, math.exp(ahead[pair]), ahead[pair] / spread, None, len(pairs), triggers[pair])
 
 
 def answered(engine: Engine, images: Tensor, seed: int, config: PairConfig) -> tuple[ImagePool, Tensor]:

@@ -75,6 +75,13 @@ def change_of(label: Statistics, calibration: Calibration) -> str | None:
     return most if parts[most] > sum(parts[name] for name in SIZES) else None
 
 
+def by_what_it_does(label: Statistics, calibration: Calibration) -> bool:
+    """Return whether margins and weights speak more for a label than all triggers that were reversed for it."""
+    parts = Counter(calibration.label.parts(features(label)))
+    others = sum(parts[name] for name in ("margin", "weights", "positive"))
+    return others > parts.total() / 2
+
+
 def _leads(label: Statistics) -> dict[str, float]:
     return {"warp": label.warp_lead, "filter": label.filter_lead, "wave": label.wave_lead}
 

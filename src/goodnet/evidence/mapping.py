@@ -97,18 +97,3 @@ def leads(table: Numbers) -> tuple[Numbers, float]:
     left = residuals(table)
     known = left[np.isfinite(left)]
     return -one_way(left), max(median_deviation(known)[1] if known.size else 0.0, 0.1)
-
-
-def lead(table: Numbers) -> tuple[float, float, tuple[int, int]]:
-    """Return the largest of the leads of a table (n, n).
-
-    Returns:
-        The lead in the table's unit, the same in units of 1.4826 x MAD of all residuals, and the entry's place; zeros
-        where there is nothing to compare.
-    """
-    if np.isfinite(table).sum() < len(table):
-        return 0.0, 0.0, (0, 0)
-    each, spread = leads(table)
-    row, column = np.unravel_index(int(np.nanargmax(each)), each.shape)
-    most = float(each[row, column])
-    return most, most / spread, (int(row), int(column))

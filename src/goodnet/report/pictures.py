@@ -41,8 +41,9 @@ def save_triggers(report: ScanReport, images: CleanImages, folder: str | Path) -
     """Write every reversed trigger as arrays, and the most suspicious ones as pictures.
 
     For each label that was searched fully there is `label_NNNN.npz` with `mask` (1, H, W) and `pattern` (C, H, W),
-    float32 in 0..1, for a warp `flow` (2, H, W) in pixels, for a filter `kernel` (C, C + 1, 3, 3), and for an additive
-    trigger `change` (C, H, W). For the flagged labels and the next few there is `label_NNNN.png`: the mask, or what
+    float32 in 0..1, for a warp `flow` (2, H, W) in pixels, for a filter `kernel` (C, C + 1, 3, 3), for an additive
+    trigger `change` (C, H, W), and for one that a network draws for each image that network's weights `inner` and
+    `outer`. For the flagged labels and the next few there is `label_NNNN.png`: the mask, or what
     `REACH` says, above the trigger on a chequerboard, and clean images above the same ones with the trigger on them.
     `overview.png` has these together, below the verdict.
 
@@ -65,6 +66,8 @@ def save_triggers(report: ScanReport, images: CleanImages, folder: str | Path) -
         folder.mkdir(parents=True, exist_ok=True)
         for label, trigger in report.triggers.items():
             arrays = {name: getattr(trigger, name) for name in ("mask", "pattern", "change", "flow", "kernel")}
+            if trigger.network is not None:
+                arrays |= dict(zip(("inner", "outer"), trigger.network, strict=True))
             kept: dict[str, Any] = {name: array.numpy() for name, array in arrays.items() if array is not None}
             np.savez(folder / f"label_{label:04d}.npz", **kept)
         rows = [draw(entry, report.triggers[entry.label], images) for entry in drawn]
@@ -104,7 +107,8 @@ def draw(entry: LabelReport, trigger: Trigger, images: CleanImages) -> Image.Ima
 def trigger_tiles(trigger: Trigger) -> tuple[Image.Image, Image.Image]:
     """Return where a trigger acts, as `REACH` says or else its mask, and what it does to a grey board."""
     board = chequered(trigger.pattern)
-    stamped, reach = trigger.stamp(board[None])[0], trigger.mask
+    stamped, (mask, _) = trigger.stamp(board[None])[0], trigger.drawn_for(board[None])
+    reach = mask.view(mask.shape[-3:])
     if trigger.flow is not None:
         reach = trigger.flow.norm(dim=0, keepdim=True)
     elif trigger.kernel is not None:
@@ -165,6 +169,7 @@ def _examples(images: CleanImages, label: int, victim: int | None) -> CleanImage
 def _title(entry: LabelReport) -> str:
     state = "TARGET OF A BACKDOOR" if entry.flagged else "not flagged"
     state += "" if entry.victim is None else f" for images of {entry.victim}"
+    state += ", drawn for each image" if entry.family == "generator" else ""
     size = "" if entry.trigger_size is None else f", trigger size {entry.trigger_size:.1f} px"
     return f"label {entry.label}: {state}{size}, anomaly index {entry.anomaly_index:.1f}, ASR {entry.asr:.0%}"
 

@@ -46,7 +46,8 @@ class LabelReport:
         score: probability that this label is the target of a backdoor, 0..1.
         flagged: whether the verdict counts it as a target.
         family: trigger family: "patch", or "warp", "filter" or "additive" where one of these is what speaks for the
-            label.
+            label, or "generator" where what speaks for it is something else than any of them, and a network that draws
+            a trigger for each image does with a far smaller one.
         victim: the only class that the trigger works on; None for all but the label's own.
         status: "found"; "unreached" where no strength of the trigger reaches the ASR; "screened" where the search
             ended early because other labels were more suspicious, with figures from that short search; "failed" where

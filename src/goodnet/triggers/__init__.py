@@ -4,6 +4,7 @@ from goodnet.triggers.additive import Additive
 from goodnet.triggers.changed import ChangedPatch
 from goodnet.triggers.family import Family, Parameters, Searched, Slight, Trigger
 from goodnet.triggers.filter import Filter
+from goodnet.triggers.generator import Generator
 from goodnet.triggers.patch import Patch
 from goodnet.triggers.warp import Warp
 
@@ -12,6 +13,7 @@ __all__ = [
     "ChangedPatch",
     "Family",
     "Filter",
+    "Generator",
     "Parameters",
     "Patch",
     "Searched",

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from goodnet.classifier import Shape
+from goodnet.triggers.drawing import drawn, shifted
 from goodnet.triggers.flow import displaced
 from goodnet.triggers.kernel import filtered
 
@@ -32,6 +33,8 @@ class Trigger:
             where nothing does.
         victim: the only class that it works on; None for all but the label's own.
         change: what is added to every pixel before flow and kernel, float32 (C, H, W); None where nothing is.
+        network: what draws mask and pattern anew for every image, two convolutions float32 (F, C, 3, 3) and
+            (C + 1, F, 3, 3), see `triggers.drawing`, by which their logits change; None where they are always the same.
     """
 
     label: int
@@ -42,16 +45,26 @@ class Trigger:
     kernel: Tensor | None = None
     victim: int | None = None
     change: Tensor | None = None
+    network: tuple[Tensor, Tensor] | None = None
 
     def stamp(self, images: Tensor) -> Tensor:
         """Return images (n, C, H, W) in 0..1 with the trigger on each of them."""
-        mask, pattern = self.mask.to(images), self.pattern.to(images)
+        mask, pattern = self.drawn_for(images)
         stamped = (1 - mask) * images + mask * pattern
         if self.change is not None:
             stamped = (stamped + self.change.to(images)).clamp(0, 1)
         if self.flow is not None:
             stamped = displaced(stamped[None], self.flow.to(images)[None])[0]
         return stamped if self.kernel is None else filtered(stamped[None], self.kernel.to(images)[None])[0]
+
+    def drawn_for(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Return mask and pattern as they are stamped on images (n, C, H, W), or those of each image."""
+        mask, pattern = self.mask.to(images), self.pattern.to(images)
+        if self.network is None:
+            return mask, pattern
+        inner, outer = (weights.to(images)[None] for weights in self.network)
+        shifts = drawn(images[None], inner, outer)[0]
+        return shifted(mask, shifts[:, :1]), shifted(pattern, shifts[:, 1:])
 
     @property
     def size(self) -> float:
