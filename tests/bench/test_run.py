@@ -92,15 +92,16 @@ def test_a_failure_does_not_end_the_run_and_is_tried_again(config: BenchConfig, 
 
 @pytest.mark.usefixtures("serial", "fake_scan")
 def test_only_found_backdoors_are_repaired(config: BenchConfig, monkeypatch: pytest.MonkeyPatch) -> None:
-    given: list[tuple[int, ...]] = []
+    given: list[str] = []
 
-    def leave(model: Classifier, images: CleanImages, *, labels: tuple[int, ...], seed: int) -> GoodNet:
-        given.append(labels)
+    def leave(model: Classifier, images: CleanImages, scanned: str, *, seed: int) -> GoodNet:
+        given.append(scanned)
         return repair(model, images, labels=(), seed=seed)
 
     monkeypatch.setattr(repairs, "repair", leave)
+    monkeypatch.setattr(repairs, "scan_report", lambda content, source: f"{content['verdict']} {source}")
     report = bench([CLEAN, PATCH], dataclasses.replace(config, repair=True), silent)
-    assert given == [(2,)]
+    assert given == ["made up of digits_patch"]
     clean, patch = report.networks
     assert clean.repair is None and patch.repair is not None
     assert patch.repair.clean_after == patch.repair.clean_before

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 from pathlib import Path
 
@@ -70,6 +71,19 @@ def test_the_filter_judges_only_what_goes_to_a_flagged_label(good: goodnet.GoodN
     without = good.predict(stamped(images), filter=False)
     assert torch.equal(without[truth != TARGET], truth[truth != TARGET])
     assert not bool((without == TARGET).any())
+
+
+def test_what_becomes_the_only_victim_again_is_believed_without_suspicion(
+    good: goodnet.GoodNet, images: torch.Tensor
+) -> None:
+    guard, old, new = good.network.guard, torch.zeros(3, 10), torch.zeros(3, 10)
+    old[:, TARGET] = 5.0
+    new[0, 2], new[1, 3], new[2, TARGET] = 4.0, 4.0, 4.0
+    assert not bool(guard.doubtful(old, new).any())
+    believing = copy.deepcopy(guard)
+    believing.victims[TARGET, 2] = 1
+    assert believing.doubtful(old, new).tolist() == [True, False, False]
+    assert not bool(believing.doubtful(new, new).any())
 
 
 def test_probabilities(good: goodnet.GoodNet, images: torch.Tensor) -> None:

@@ -1,5 +1,7 @@
 """Which kind of trigger a repair reverses."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import Tensor, nn
@@ -34,6 +36,16 @@ def test_warps_are_reversed_where_a_slight_one_leads_to_a_label(gain: float, fam
     assert isinstance(config.family, family)
 
 
+def test_what_a_scan_knows_of_victims_is_not_asked_again_and_needs_images_of_theirs() -> None:
+    images, labels = torch.rand(12, 1, 16, 16, generator=torch.Generator().manual_seed(0)), torch.arange(12) % 3
+    engine = Engine(Classifier(freeze(Slope(0.0)), (1, 16, 16), 4))
+    config = fitted_to(engine, [1], images, labels, ReversalConfig(known={1: 2}), 0)
+    spent = engine.cost.image_gradients
+    assert (config.known, config.victims) == ({1: 2}, {})
+    assert fitted_to(engine, [1], images, labels, ReversalConfig(known={1: 3}), 0).known == {}
+    assert engine.cost.image_gradients > 2 * spent
+
+
 def test_where_there_is_one_victim_every_other_trigger_is_for_its_images_alone() -> None:
     images, labels = torch.rand(12, 1, 16, 16, generator=torch.Generator().manual_seed(0)), torch.arange(12) % 3
     engine = Engine(Classifier(freeze(Slope(60.0)), (1, 16, 16), 3))
@@ -43,6 +55,8 @@ def test_where_there_is_one_victim_every_other_trigger_is_for_its_images_alone()
     assert triggers.victims.tolist() == [ANY] * 5 + [2, ANY, 2]
     assert labels[triggers.stampable(0, labels)].unique().tolist() == [1, 2]
     assert labels[triggers.stampable(5, labels)].unique().tolist() == [2]
+    known = replace(config, victims={}, known={1: 2})
+    assert reverse(engine, [0, 1], images, labels, known, 0, "test").victims.tolist() == [ANY] * 4 + [2] * 4
     both = triggers.only(5).joined_with(triggers.only(0))
     assert both.victims.tolist() == [2, ANY]
     assert torch.isnan(both.asr(engine, images[:2], labels[:2])).tolist() == [True, False]

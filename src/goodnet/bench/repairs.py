@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from statistics import fmean
 from typing import Any, ClassVar
 
@@ -19,6 +19,7 @@ from goodnet.errors import ImagesError
 from goodnet.formats import load_model
 from goodnet.goodnet import GoodNet
 from goodnet.repair import repair
+from goodnet.report.reading import scan_report
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,11 +65,11 @@ class RepairTask(Measurement[RepairRow]):
     """Repair a network with the images that it was scanned with.
 
     Attributes:
-        labels: the target labels that the scan of this seed found.
+        scanned: the report of the scan of this seed, as `ScanReport.to_dict` gives it.
     """
 
     stage: ClassVar[str] = "repair"
-    labels: tuple[int, ...]
+    scanned: Mapping[str, Any] = field(compare=False)
 
     def measure(self) -> RepairRow:
         """Repair it and look at what came out."""
@@ -76,7 +77,7 @@ class RepairTask(Measurement[RepairRow]):
         attacked = unseen(load_triggered(self.folder, read_once(self.data, self.data_folder)), sample)
         model = load_model(self.model)
         started, busy = time.monotonic(), time.process_time()
-        good = repair(model, sample.clean, labels=self.labels, seed=self.seed)
+        good = repair(model, sample.clean, scan_report(self.scanned, f"of {self.net}"), seed=self.seed)
         processor_seconds, wall_seconds = time.process_time() - busy, time.monotonic() - started
         assert good.report is not None
         return RepairRow(

@@ -71,7 +71,7 @@ def bench(recipes: Sequence[Recipe], config: BenchConfig, tell: Tell) -> BenchRe
     scan_tasks = [ScanTask(seed=seed, **_common(net, config)) for seed in config.seeds for net in nets]
     scans = _measure(scan_tasks, ScanRow, config, tell, failures)
     repair_tasks = [
-        RepairTask(seed=scan.seed, labels=scan.target_labels, **_common(net, config))
+        RepairTask(seed=scan.seed, scanned=scan.report, **_common(net, config))
         for net in nets
         for scan in scans
         if scan.net == net.name and scan.seed == config.seeds[0] and scan.verdict == "backdoored" and net.infected

@@ -14,7 +14,7 @@ from goodnet.goodnet import GoodNet
 from goodnet.guard import Guard, GuardConfig, GuardedNetwork
 from goodnet.layers import activations, classifying_layer
 from goodnet.repair.images import RepairImages, vary
-from goodnet.repair.reversed import TriggerSet
+from goodnet.repair.reversed import ANY, TriggerSet
 from goodnet.report.repair import FilterFigures
 from goodnet.triggers import Trigger
 
@@ -74,16 +74,19 @@ def fit_guard(
     others = _compared(guard, old, new, *of_others, None, generator)
     for label in labels:
         own = answers == label
-        lost, worse = _compared(guard, old, new, everything[own], truth[own], label, generator)
+        lost, worse, said = _compared(guard, old, new, everything[own], truth[own], label, generator)
         _, *stamped = _both(old, new, _stamped(images, triggers, label), label)
         if len(lost) >= FEWEST:
             rate, towards = config.false_positive_rate, config.towards_triggered
         else:
             # What the repair does to inputs of other labels shows what it does to clean ones.
-            lost, worse = torch.cat([lost, others[0]]), torch.cat([worse, others[1]])
+            lost, worse, said = (torch.cat(each) for each in zip((lost, worse, said), others, strict=True))
             rate, towards = config.unknown_rate, config.towards_unknown
         _fit_threshold(guard, label, lost, rate, guard.lost_odds(*stamped), config.stamped_quantile, towards)
         _fit_doubt(guard, label, lost, worse, allowed, config.most_doubted)
+        for victim in {int(victim) for victim in triggers.victims[triggers.labels == label]} - {ANY}:
+            if float((worse * (said == victim)).sum()) <= allowed * len(worse):
+                guard.victims[label, victim] = 1
     return GuardedNetwork(model.network, new.classifier.network, model.preprocessing, guard, classifying).eval()
 
 
@@ -180,16 +183,16 @@ def _compared(
     truth: Tensor,
     label: int | None,
     generator: torch.Generator,
-) -> tuple[Tensor, Tensor]:
+) -> tuple[Tensor, Tensor, Tensor]:
     """Return what the repair does to clean images (n, C, H, W) of classes (n,) and variants of them.
 
-    Of those that the BadNet sends to a label (of all for None): the lost log odds (m,), and 1 where the BadNet alone is
-    right, -1 where the repaired network alone is, 0 elsewhere (m,).
+    Of those that the BadNet sends to a label (of all for None): the lost log odds (m,), 1 where the BadNet alone is
+    right, -1 where the repaired network alone is, 0 elsewhere (m,), and the repaired network's answers (m,).
     """
     sent, before, after = _both(old, new, _variants(images, generator), label)
     truth = truth.repeat(VARIANTS)[sent]
     right_before, right_after = ((each.argmax(1) == truth).float() for each in (before, after))
-    return guard.lost_odds(before, after), right_before - right_after
+    return guard.lost_odds(before, after), right_before - right_after, after.argmax(1)
 
 
 def _fit_threshold(

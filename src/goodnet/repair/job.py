@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from goodnet.engine import Cost
@@ -47,6 +47,7 @@ class Job:
     Attributes:
         ready: model and images, fitted to each other.
         verdict: of the scan before.
+        victims: for labels whose trigger works on one class only, as far as that scan tells, this class.
         seed: of every random draw.
         config: how to repair.
         progress: who is told.
@@ -57,6 +58,7 @@ class Job:
 
     ready: PreflightResult
     verdict: Verdict
+    victims: Mapping[int, int]
     seed: int
     config: RepairConfig
     progress: Progress

@@ -33,8 +33,12 @@ class ReversalConfig:
         changed: from this ASR of a slight warp or filter on, such are reversed as well.
         smaller: where a patch for a label is so many times smaller than the median one, no filter is reversed.
         control: so many other labels tell how large a patch usually is, where that is asked for.
-        most_labels: with more labels than this, it is not asked whether a trigger works on one class only.
-        victims: for labels whose trigger works on one class only, this class; every other trigger is of its images.
+        most_labels: with more classes than this, or more target labels than `most_asked`, it is not asked whether a
+            trigger works on one class only.
+        most_asked: see there.
+        known: for labels whose trigger works on one class only, as a scan has found, this class: all triggers are of
+            its images.
+        victims: the same for labels of which it was asked here: every other trigger is.
     """
 
     per_label: int = 8
@@ -45,7 +49,13 @@ class ReversalConfig:
     smaller: float = 4.0
     control: int = 8
     most_labels: int = 64
+    most_asked: int = 8
+    known: Mapping[int, int] = field(default_factory=dict)
     victims: Mapping[int, int] = field(default_factory=dict)
+
+    def victim(self, label: int, number: int) -> int | None:
+        """Return the only class that the trigger of a label with some number is of images of; None for all others."""
+        return self.known.get(label, self.victims.get(label) if number % 2 else None)
 
     def count(self, labels: int) -> int:
         """Return how many triggers each of so many labels gets."""
@@ -132,6 +142,7 @@ def fitted_to(
         seed: of every draw.
     """
     pool = ImagePool(pixels, classes)
+    config = replace(config, known={label: of for label, of in config.known.items() if len(pool.of(of))})
     most: dict[Slight, float] = {}
     for each in (slight.WARPS, slight.FILTERS):
         found = slight.search(engine, pool, pool, labels, seed, Silent(), each)
@@ -141,7 +152,8 @@ def fitted_to(
     filtered = best is slight.FILTERS.family
     if most[best] >= config.changed and not (filtered and _smaller(engine, labels, pool, config, seed)):
         return replace(config, family=ChangedPatch(best))
-    asked = labels if engine.classifier.classes <= config.most_labels else ()
+    few = engine.classifier.classes <= config.most_labels and len(labels) <= config.most_asked
+    asked = [label for label in labels if few and label not in config.known]
     victims = {label: only_victim(engine, pool, label, seed) for label in asked}
     return replace(config, victims={label: victim for label, victim in victims.items() if victim is not None})
 
@@ -185,7 +197,7 @@ def reverse(
     starts = config.family.start([generator_for(seed, label, f"{purpose} start {n}") for label, n in pairs], shape)
     generators = [generator_for(seed, label, f"{purpose} {n}") for label, n in pairs]
     pool = ImagePool(pixels, classes)
-    victims = [config.victims.get(label) if n % 2 else None for label, n in pairs]
+    victims = [config.victim(label, n) for label, n in pairs]
     parameters = invert(
         engine, config.family, starts, rows, pool, config.inversion, generators, victims=victims, watch=watch
     )

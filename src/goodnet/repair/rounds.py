@@ -61,7 +61,8 @@ def run_rounds(
         labels: the flagged labels, ascending.
         methods: the methods to try in each round.
     """
-    reversal = fitted_to(engine, labels, images.pixels, images.labels, job.config.reversal, job.seed)
+    asked = dataclasses.replace(job.config.reversal, known=job.victims)
+    reversal = fitted_to(engine, labels, images.pixels, images.labels, asked, job.seed)
     current, done = job.ready.model, list[Round]()
     sets: list[tuple[TriggerSet, TriggerSet]] = []
     emergence: dict[int, tuple[tuple[int, Trigger], ...]] = {}

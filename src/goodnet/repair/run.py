@@ -83,7 +83,9 @@ def repair(
     flagged = tuple(sorted(set(found if labels is None else labels)))
     shown = None if triggered is None else fit_to(triggered, ready.model.shape, resize)
     verdict: Verdict = "backdoored" if report is None else report.verdict
-    job = Job(ready, verdict, seed, config, progress, cost, shown, started)
+    entries = report.labels if report is not None else ()
+    victims = {each.label: each.victim for each in entries if each.victim is not None}
+    job = Job(ready, verdict, victims, seed, config, progress, cost, shown, started)
     if not flagged:
         return unchanged(job)
     trainable_copy(ready.model)  # complains before the work, not after it

@@ -26,8 +26,21 @@ def read_scan_report(path: str | Path) -> ScanReport:
         raise UsageError(f"cannot read the scan report {path}: {error.strerror or error}") from error
     except ValueError as error:
         raise UsageError(f"expected a scan report as JSON in {path}: {error}") from error
+    return scan_report(content, str(path))
+
+
+def scan_report(content: object, source: str) -> ScanReport:
+    """Return the scan report that `ScanReport.to_dict` made `content` of, without the triggers.
+
+    Args:
+        content: as it was read from JSON.
+        source: what to call it in messages.
+
+    Raises:
+        UsageError: it is no scan report of this version.
+    """
     if not isinstance(content, dict) or "target_labels" not in content or "verdict" not in content:
-        raise UsageError(f"{path} is no scan report; goodnet scan --json writes one")
+        raise UsageError(f"{source} is no scan report; goodnet scan --json writes one")
     if content.get("schema_version", "").split(".")[0] != SCHEMA_VERSION.split(".")[0]:
         raise UsageError(f"expected a scan report of version {SCHEMA_VERSION}, got {content.get('schema_version')}")
     try:
@@ -39,7 +52,7 @@ def read_scan_report(path: str | Path) -> ScanReport:
         }
         return _build(ScanReport, {**content, **parts})
     except (KeyError, TypeError, ValueError) as error:
-        raise UsageError(f"the scan report {path} is damaged or of another version: {error}") from error
+        raise UsageError(f"the scan report {source} is damaged or of another version: {error}") from error
 
 
 def _build(kind: type[T], content: Mapping[str, Any]) -> T:
