@@ -6,11 +6,13 @@ import copy
 import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 
 from goodnet.classifier import Classifier, freeze
+from goodnet.depthwise import depthwise, is_depthwise
 
 CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose2d)
 
@@ -59,7 +61,9 @@ class Engine:
         self._convolutional = any(isinstance(module, CONVOLUTIONS) for module in network.modules())
         if bfloat16:
             for module in network.modules():
-                if isinstance(module, CONVOLUTIONS) and module.groups > 1:
+                if is_depthwise(module):
+                    _round(cast(nn.Conv2d, module), classifier.device.type)
+                elif isinstance(module, CONVOLUTIONS) and module.groups > 1:
                     _keep_exact(module, classifier.device.type)
         if self._convolutional:
             network = network.to(memory_format=torch.channels_last)
@@ -88,6 +92,18 @@ class Engine:
     def count_gradients(self, images: int) -> None:
         """Count `images` image-gradients."""
         self.cost.image_gradients += images
+
+
+def _round(module: nn.Conv2d, device: str) -> None:
+    """Let a depthwise convolution compute in bfloat16, its gradient as well."""
+    kernel = module.weight.detach().bfloat16()
+    bias = None if module.bias is None else module.bias.detach().bfloat16()
+
+    def rounded(images: Tensor, *_: Tensor | None) -> Tensor:
+        with torch.amp.autocast(device, enabled=False):
+            return depthwise(images.bfloat16(), kernel, bias, module.stride, module.padding)
+
+    module._conv_forward = rounded  # type: ignore[method-assign, assignment]
 
 
 def _keep_exact(module: nn.Module, device: str) -> None:
