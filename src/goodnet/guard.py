@@ -74,7 +74,7 @@ class Guard(nn.Module):
     flagged: Tensor
     threshold: Tensor
     doubt: Tensor
-    victims: Tensor
+    victim: Tensor
     unit: Tensor
     evidence_weight: Tensor
     masks: Tensor
@@ -97,8 +97,8 @@ class Guard(nn.Module):
         self.register_buffer("flagged", flagged)
         self.register_buffer("threshold", torch.zeros(classes))
         self.register_buffer("doubt", torch.full((classes,), NOT_ITSELF))
-        # 1 where the trigger of the first class works on the second alone, which a doubtful input then belongs to.
-        self.register_buffer("victims", torch.zeros(classes, classes))
+        # For each class, the only one that its trigger works on; -1 for none.
+        self.register_buffer("victim", torch.full((classes,), -1.0))
         self.register_buffer("unit", torch.ones(classes))
         self.register_buffer("evidence_weight", torch.tensor(GuardConfig.evidence_weight))
         self.register_buffer("masks", masks / masks.sum(1, keepdim=True).clamp_min(1e-6))
@@ -135,7 +135,7 @@ class Guard(nn.Module):
         It is where much of the log odds is lost, or the answer becomes the only class that the trigger works on.
         """
         lost = self.lost_odds(old, new) > self._of_answer(self.doubt, old)
-        return lost | ((self.answered(new) * self._of_answer(self.victims, old)).sum(1) > 0.5)
+        return lost | (new.argmax(1) == self._of_answer(self.victim, old))
 
     def lost_odds(self, old: Tensor, new: Tensor) -> Tensor:
         """Return by how much the repair has lowered the log odds of the BadNet's answer, (B,)."""

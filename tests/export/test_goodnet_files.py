@@ -81,7 +81,7 @@ def test_what_becomes_the_only_victim_again_is_believed_without_suspicion(
     new[0, 2], new[1, 3], new[2, TARGET] = 4.0, 4.0, 4.0
     assert not bool(guard.doubtful(old, new).any())
     believing = copy.deepcopy(guard)
-    believing.victims[TARGET, 2] = 1
+    believing.victim[TARGET] = 2
     assert believing.doubtful(old, new).tolist() == [True, False, False]
     assert not bool(believing.doubtful(new, new).any())
 

@@ -31,8 +31,10 @@ class Bright(nn.Module):
         return 4.0 * answers.float()
 
 
-@pytest.mark.parametrize(("limit", "victim", "believed"), [(0.45, VICTIM, 1), (0.9, VICTIM, 0), (0.45, ANY, 0)])
-def test_the_victim_is_believed_where_that_costs_little(limit: float, victim: int, believed: int) -> None:
+@pytest.mark.parametrize(
+    ("limit", "victim", "believed"), [(0.45, VICTIM, True), (0.9, VICTIM, False), (0.45, ANY, False)]
+)
+def test_the_victim_is_believed_where_that_costs_little(limit: float, victim: int, believed: bool) -> None:
     light = torch.cat([torch.full((30,), 0.1), torch.full((30,), 0.7)])
     pixels = light.view(-1, 1, 1, 1).expand(-1, 1, 8, 8).contiguous()
     labels = (light > 0.4).long() * TARGET
@@ -42,5 +44,4 @@ def test_the_victim_is_believed_where_that_costs_little(limit: float, victim: in
     triggers = TriggerSet(torch.tensor([TARGET]), torch.tensor([victim]), parameters, family)
     old, new = (Engine(Classifier(freeze(Bright(each)), (1, 8, 8), 3)) for each in (0.0, limit))
     guard = fit_guard(old, new, images, triggers, GuardConfig(), 0).guard
-    assert guard.victims[TARGET, VICTIM] == believed
-    assert guard.victims.sum() == believed
+    assert guard.victim.tolist() == [-1, VICTIM if believed else -1, -1]

@@ -86,7 +86,7 @@ def fit_guard(
         _fit_doubt(guard, label, lost, worse, allowed, config.most_doubted)
         for victim in {int(victim) for victim in triggers.victims[triggers.labels == label]} - {ANY}:
             if float((worse * (said == victim)).sum()) <= allowed * len(worse):
-                guard.victims[label, victim] = 1
+                guard.victim[label] = victim
     return GuardedNetwork(model.network, new.classifier.network, model.preprocessing, guard, classifying).eval()
 
 
