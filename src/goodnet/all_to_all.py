@@ -31,7 +31,7 @@ class AllToAllConfig:
     """
 
     starts: int = 2
-    inversion: InversionConfig = field(default_factory=lambda: InversionConfig(steps=160, images_per_step=32))
+    inversion: InversionConfig = field(default_factory=lambda: InversionConfig(steps=320, images_per_step=16))
     variety: float = 0.5
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import sys
 
 import pytest
 import torch
@@ -12,6 +13,10 @@ import torch
 import goodnet
 from goodnet.errors import ImagesError, ModelError, UsageError
 from goodnet.redteam.demo import DemoNets
+from goodnet.repair.choice import Criteria
+from goodnet.repair.job import RepairConfig
+from goodnet.repair.reversed import ReversalConfig
+from goodnet.triggers import ChangedPatch, Filter
 
 
 def accuracy(answers: torch.Tensor, labels: torch.Tensor) -> float:
@@ -178,3 +183,18 @@ def test_a_network_without_weights_is_refused(nets: DemoNets) -> None:
     unlabelled = nets.images.unlabelled()
     with pytest.raises(ModelError, match="no weights that can be trained"):
         goodnet.repair(model, unlabelled, labels=[nets.target_label])
+
+
+def test_what_cannot_be_unlearned_as_a_change_of_the_whole_image_is_unlearned_as_patches(
+    nets: DemoNets, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def filters(*asked: object) -> ReversalConfig:
+        config = next(each for each in asked if isinstance(each, ReversalConfig))
+        return dataclasses.replace(config, family=ChangedPatch(Filter()))
+
+    monkeypatch.setattr(sys.modules["goodnet.repair.rounds"], "fitted_to", filters)
+    config = RepairConfig(criteria=Criteria(change_asr=-1.0), rounds=1)
+    labels = [nets.target_label]
+    good = goodnet.repair(nets.badnet, nets.images, labels=labels, method="unlearn", config=config, seed=1)
+    assert good.report is not None
+    assert {trigger.family for _, trigger in good.report.emergence[nets.target_label]} == {"patch"}

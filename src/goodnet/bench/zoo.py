@@ -233,6 +233,8 @@ def _development() -> Iterator[Recipe]:
     yield _recipe("gtsrb", "resnet_fast", 533, Adaptive(target_label=10, pattern_seed=533))
     yield _recipe("cifar10", "resnet_fast", 545, Sinusoid(target_label=1))
     yield _recipe("cifar10", "resnet_fast", 547, _all_to_all(547))
+    yield _recipe("cifar10", "vgg", 546, _all_to_all(546))
+    yield _recipe("gtsrb", "vgg", 548, _all_to_all(548, classes=43))
     yield _recipe("cifar10", "resnet_fast", 549, _one_target(5, seed=549))
     yield _recipe("cifar10", "resnet_fast", 551, LabelConsistent(target_label=3, pattern_seed=551))
 

@@ -17,7 +17,7 @@ from goodnet.repair.choice import Choice, attempt_all
 from goodnet.repair.images import RepairImages
 from goodnet.repair.job import Job
 from goodnet.repair.measure import measure
-from goodnet.repair.reversed import Emergence, TriggerSet, fitted_to, reverse
+from goodnet.repair.reversed import Emergence, ReversalConfig, TriggerSet, fitted_to, reverse
 from goodnet.repair.task import Method, Task
 from goodnet.report.repair import Round
 from goodnet.report.schema import ScanReport
@@ -61,37 +61,68 @@ def run_rounds(
         labels: the flagged labels, ascending.
         methods: the methods to try in each round.
     """
-    asked = dataclasses.replace(job.config.reversal, known=job.victims)
-    reversal = fitted_to(engine, labels, images.pixels, images.labels, asked, job.seed)
+    usual = dataclasses.replace(job.config.reversal, known=job.victims)
+    reversal = fitted_to(engine, labels, images.pixels, images.labels, usual, job.seed)
     current, done = job.ready.model, list[Round]()
     sets: list[tuple[TriggerSet, TriggerSet]] = []
     emergence: dict[int, tuple[tuple[int, Trigger], ...]] = {}
     while labels and len(done) < job.config.rounds:
         number = len(done)
-        stage = f"round {number + 1}"
         now = engine if number == 0 else Engine(current, engine.bfloat16)
-        watch = Emergence(labels, reversal)
-        used, unseen = (
-            reverse(now, labels, images.pixels, images.labels, reversal, job.seed, purpose, watched)
-            for purpose, watched in ((f"repair {number}", watch), (f"measure {number}", None))
-        )
-        sets.append((used, unseen))
-        emergence = {label: tuple(kept) for label, kept in watch.snapshots.items()} | emergence
-        job.progress.update(stage, 1, 3, now.cost)
-        task = Task(current, images, used, unseen, measure(now.predict, images, unseen), job.seed + number, now.cost)
-        choice = attempt_all(task, methods, job.config.criteria)
-        job.progress.update(stage, 2, 3, now.cost)
-        current = _renamed(job.ready.model, choice.best.network)
+        tried = _try(job, now, current, images, labels, number, methods, reversal)
+        if tried.stubborn and number == 0:
+            # What cannot be unlearned is the nature of images, and no warp or filter that was planted.
+            other = dataclasses.replace(usual, victims=reversal.victims)
+            patches = _try(job, now, current, images, labels, number, methods, other)
+            if patches.choice.best.outcome.asr <= job.config.criteria.asr:
+                tried, reversal = patches, other
+        sets.append((tried.task.triggers, tried.task.unseen))
+        emergence = {label: tuple(kept) for label, kept in tried.watch.snapshots.items()} | emergence
+        current = _renamed(job.ready.model, tried.choice.best.network)
         checked = _scan_again(job, current, labels, number)
         now.cost.add(spent(checked))
-        job.progress.update(stage, 3, 3, now.cost)
+        job.progress.update(f"round {number + 1}", 3, 3, now.cost)
         job.cost.add(now.cost)
-        done.append(_round(labels, choice, checked))
+        done.append(_round(labels, tried.choice, checked))
         labels = done[-1].remaining
     used, unseen = sets[0]
     for more_used, more_unseen in sets[1:]:
         used, unseen = used.joined_with(more_used), unseen.joined_with(more_unseen)
     return Rounds(current, tuple(done), used, unseen, emergence)
+
+
+@dataclass(frozen=True, eq=False)
+class _Tried:
+    """What was tried in a round with one kind of triggers."""
+
+    task: Task
+    choice: Choice
+    watch: Emergence
+    stubborn: bool
+
+
+def _try(
+    job: Job,
+    now: Engine,
+    current: Classifier,
+    images: RepairImages,
+    labels: Sequence[int],
+    number: int,
+    methods: Sequence[Method],
+    reversal: ReversalConfig,
+) -> _Tried:
+    """Reverse triggers of one kind, and try the methods on them."""
+    stage, watch = f"round {number + 1}", Emergence(labels, reversal)
+    used, unseen = (
+        reverse(now, labels, images.pixels, images.labels, reversal, job.seed, purpose, watched)
+        for purpose, watched in ((f"repair {number}", watch), (f"measure {number}", None))
+    )
+    job.progress.update(stage, 1, 3, now.cost)
+    task = Task(current, images, used, unseen, measure(now.predict, images, unseen), job.seed + number, now.cost)
+    choice = attempt_all(task, methods, job.config.criteria)
+    job.progress.update(stage, 2, 3, now.cost)
+    left = choice.best.outcome.asr
+    return _Tried(task, choice, watch, stubborn=task.changed and left > job.config.criteria.change_asr)
 
 
 def spent(report: ScanReport) -> Cost:
