@@ -12,7 +12,7 @@ from goodnet.evidence.statistics import Statistics, luck, without_images
 from goodnet.evidence.weights import RowSums
 from goodnet.source_specific import Pair
 from goodnet.triggers import Trigger
-from goodnet.verdict import NATURAL_LEAD, change_of, decide, decide_blind, features, pair_probability
+from goodnet.verdict import NATURAL_LEAD, by_what_it_does, change_of, decide, decide_blind, features, pair_probability
 
 
 def label(number: int, index: float, ratio: float, transfer: float = 0.1, total: int = 43) -> Statistics:
@@ -134,3 +134,11 @@ def test_what_must_be_added_counts_from_where_clean_networks_end() -> None:
     decision = decide([less, *USUAL[1:]], [], shipped_calibration())
     assert decision.flagged == (less.label,)
     assert "added to each pixel is 2.5 times less" in decision.reasons[0]
+
+
+def test_a_trigger_for_each_image_is_looked_for_only_where_the_patch_tells_next_to_nothing() -> None:
+    weighty = {"positive_index": 9.0, "weight_index": 8.0, "margin_ratio": 4.0}
+    large, small = (replace(label(3, index, ratio), **weighty) for index, ratio in ((0.5, 1.4), (10.0, 8.0)))
+    assert by_what_it_does(large, shipped_calibration())
+    assert not by_what_it_does(small, shipped_calibration())
+    assert not by_what_it_does(replace(large, warp_lead=0.9, filter_lead=0.9), shipped_calibration())

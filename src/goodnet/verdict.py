@@ -76,10 +76,10 @@ def change_of(label: Statistics, calibration: Calibration) -> str | None:
 
 
 def by_what_it_does(label: Statistics, calibration: Calibration) -> bool:
-    """Return whether margins and weights speak more for a label than all triggers that were reversed for it."""
+    """Return whether margins and weights speak for a label, and triggers that were reversed for it next to nothing."""
     parts = Counter(calibration.label.parts(features(label)))
     others = sum(parts[name] for name in ("margin", "weights", "positive"))
-    return others > parts.total() / 2
+    return others > 0.75 * parts.total()
 
 
 def _leads(label: Statistics) -> dict[str, float]:

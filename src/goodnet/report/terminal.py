@@ -131,7 +131,7 @@ def _figures(entry: LabelReport, changed: bool) -> tuple[str, ...]:
     """Return the cells of a label; dashes where nothing was measured."""
     note = "TARGET" if entry.flagged else NOTES[entry.status]
     note += "" if entry.victim is None else f" from {entry.victim}"
-    note += " drawn for each image" if entry.family == "generator" else ""
+    note += " per image" if entry.family == "generator" else ""
     surer = _times(entry.margin_ratio)
     if entry.status in ("failed", "skipped"):
         return (*["-"] * 7, note)
