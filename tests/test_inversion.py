@@ -4,9 +4,12 @@ import pytest
 import torch
 from torch import nn
 
+from goodnet.budget import Budget
 from goodnet.classifier import Classifier, freeze
 from goodnet.engine import Engine
 from goodnet.inversion import ImagePool, InversionConfig, generator_for, invert, labels_per_batch
+from goodnet.progress import Silent
+from goodnet.search import Search
 from goodnet.triggers import Patch
 
 
@@ -97,3 +100,9 @@ def test_the_parts_of_a_search_follow_one_another_as_the_whole_would() -> None:
     penalties = [part.penalty_at(step) for part in (first, rest) for step in range(part.steps)]
     assert penalties == pytest.approx([whole.penalty_at(step) for step in range(10)])
     assert whole.between(20, 30).steps <= 0
+
+
+def test_sizes_are_compared_at_a_higher_rate_where_no_images_are_held_out(engine: Engine, pool: ImagePool) -> None:
+    others = ImagePool(pool.pixels.clone(), pool.classes)
+    held, shared = (Search(engine, Patch(), pool, each, Budget(), 0, Silent()).rate for each in (others, pool))
+    assert (held, shared) == (0.5, 0.9)

@@ -116,10 +116,10 @@ class Examination:
         kinds = {label: change_of(findings.evidence[label], self.calibration) for label in findings.decision.flagged}
         instead = {label: changes[kind][label] for label, kind in kinds.items() if kind} | self._for_one_class(findings)
         shown = set(findings.decision.flagged) - instead.keys() if few else ()
-        finished = {each.label: each for each in patches.finish([each for each in found if each.label in shown])}
-        found = [finished.get(each.label, each) for each in found]
-        instead |= self._for_each_image([each for each in found if each.label in shown], findings.evidence)
-        return replace(findings, found=found, instead=instead)
+        accused = patches.finish([each for each in found if each.label in shown])
+        finished = {each.label: each for each in accused}
+        instead |= self._for_each_image(accused, findings.evidence, patches.rate)
+        return replace(findings, found=[finished.get(each.label, each) for each in found], instead=instead)
 
     def _clear(self, findings: Findings) -> bool:
         """Return whether there is a backdoor beyond doubt, and no doubt about any other label.
@@ -161,12 +161,17 @@ class Examination:
             waves=wave_leads(self.engine, self.pool, self.seed, self.budget.waves),
         )
 
-    def _for_each_image(self, found: Sequence[Found], evidence: Mapping[int, Statistics]) -> dict[int, FoundChange]:
-        """Return for those of flagged labels that need one the trigger that a network draws anew for each image."""
+    def _for_each_image(
+        self, found: Sequence[Found], evidence: Mapping[int, Statistics], rate: float
+    ) -> dict[int, FoundChange]:
+        """Return for those of flagged labels that need one the trigger that a network draws anew for each image.
+
+        Sizes are compared at the ASR of the patches that were found.
+        """
         shown, config = {}, self.budget.generator
         for each in found:
             if by_what_it_does(evidence[each.label], self.calibration):
-                drawn = generated.search(self.engine, self.pool, self.held_out, each.label, self.seed, RATE, config)
+                drawn = generated.search(self.engine, self.pool, self.held_out, each.label, self.seed, rate, config)
                 if drawn.size * config.smaller <= each.size:
                     shown[each.label] = drawn
         return shown

@@ -88,6 +88,11 @@ class Search:
         blank, noise = empty_images(self.pool.shape, self.pool.pixels.mean(dim=(0, 2, 3)), self.seed)
         object.__setattr__(self, "empty", (blank.to(self.engine.device), noise.to(self.engine.device)))
 
+    @property
+    def rate(self) -> float:
+        """The ASR at which sizes are compared, 0..1."""
+        return UNIVERSAL_RATE if self.held_out is self.pool else RATE
+
     def run(self, labels: Sequence[int]) -> list[Found]:
         """Return what was found for each of the labels, in their order; where there are many, they are screened."""
         if not self.budget.screens(len(labels)):
@@ -185,11 +190,12 @@ class Search:
     def _measure(self, parameters: Parameters, batch: Sequence[int]) -> dict[str, list[float]]:
         """Compare triggers at equal ASR, and try them on empty images."""
         images, labels = self._held_out(batch), self._labels(batch)
-        few = self.held_out is self.pool
-        size = size_at_rate(self.engine, self.family, parameters, labels, images, UNIVERSAL_RATE if few else RATE)
+        size = size_at_rate(self.engine, self.family, parameters, labels, images, self.rate)
         failed = ~torch.stack([value.flatten(1).isfinite().all(1) for value in parameters.values()]).all(0)
         size = torch.where(failed, torch.nan, size)
-        universal = size if few else size_at_rate(self.engine, self.family, parameters, labels, images, UNIVERSAL_RATE)
+        universal = size
+        if self.rate != UNIVERSAL_RATE:
+            universal = size_at_rate(self.engine, self.family, parameters, labels, images, UNIVERSAL_RATE)
         return {
             "size": size.tolist(),
             "universal_size": universal.tolist(),

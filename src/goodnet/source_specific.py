@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 
 from goodnet.engine import Engine
-from goodnet.evidence.mapping import leads, one_way, residuals, unexplained
+from goodnet.evidence.mapping import leads, unexplained
 from goodnet.evidence.outliers import Numbers
 from goodnet.evidence.size import size_at_rate
 from goodnet.inversion import ImagePool, InversionConfig, generator_for, invert
@@ -128,7 +128,9 @@ def search(
         for pair, size, trigger in _search(engine, pool, held_out, batch, seed, config, "pair"):
             table[pair], triggers[pair] = _logarithm(size), trigger
         progress.update("pairs", done, len(pairs), engine.cost)
-    suspects = [pair for pair in _most_suspicious(unexplained(table, near), config.confirmed) if pair in triggers]
+    each, _ = leads(unexplained(table, near))
+    suspects = sorted((pair for pair in triggers if np.isfinite(each[pair])), key=lambda pair: -each[pair])
+    suspects = suspects[: config.confirmed]
     sizes: dict[tuple[int, int], list[float]] = {pair: [] for pair in suspects}
     confirming = replace(config, rate=config.confirmed_rate)
     for number in range(config.again if suspects else 0):
@@ -251,12 +253,6 @@ def _nearest_and_others(
         nearest += [(victim, target) for victim in known[: config.nearest]]
         others += [(known[config.nearest + place], target) for place in order[: config.control].tolist()]
     return nearest, others
-
-
-def _most_suspicious(table: Numbers, count: int) -> list[tuple[int, int]]:
-    """Return the places in a table (n, n) of the entries that lie farthest below what is expected of them."""
-    order = np.argsort(np.nan_to_num(one_way(residuals(table)), nan=np.inf), axis=None)[:count]
-    return [divmod(int(place), len(table)) for place in order]
 
 
 def _logarithm(size: float) -> float:

@@ -84,9 +84,8 @@ def fit_guard(
             rate, towards = config.unknown_rate, config.towards_unknown
         _fit_threshold(guard, label, lost, rate, guard.lost_odds(*stamped), config.stamped_quantile, towards)
         _fit_doubt(guard, label, lost, worse, allowed, config.most_doubted)
-        for victim in {int(victim) for victim in triggers.victims[triggers.labels == label]} - {ANY}:
-            if float((worse * (said == victim)).sum()) <= allowed * len(worse):
-                guard.victim[label] = victim
+        for victim in set(triggers.victims[triggers.labels == label].tolist()) - {ANY}:
+            _fit_victim(guard, label, victim, worse * (said == victim), allowed)
     return GuardedNetwork(model.network, new.classifier.network, model.preprocessing, guard, classifying).eval()
 
 
@@ -225,6 +224,20 @@ def _fit_doubt(guard: Guard, label: int, lost: Tensor, worse: Tensor, allowed: f
     fair = (worse[order].cumsum(0) <= allowed * len(lost)).nonzero()
     count = min(int(fair.max()) + 1 if len(fair) else 0, int(most * len(lost)))
     guard.doubt[label] = lost[order[count]]
+
+
+def _fit_victim(guard: Guard, label: int, victim: int, worse: Tensor, allowed: float) -> None:
+    """Let the repaired network decide what it takes for the victim of a label, if it does not do too badly there.
+
+    Args:
+        guard: to set.
+        label: the label.
+        victim: the only class that its trigger works on.
+        worse: how much worse it does then on each clean input of the label (n,).
+        allowed: what it may do worse, on average over all of them, 0..1.
+    """
+    if float(worse.sum()) <= allowed * len(worse):
+        guard.victim[label] = victim
 
 
 def _variants(images: Tensor, generator: torch.Generator, count: int = VARIANTS) -> Tensor:

@@ -70,9 +70,9 @@ def run_rounds(
         number = len(done)
         now = engine if number == 0 else Engine(current, engine.bfloat16)
         tried = _try(job, now, current, images, labels, number, methods, reversal)
-        if tried.stubborn and number == 0:
+        if number == 0 and tried.task.changed and tried.choice.best.outcome.asr > job.config.criteria.change_asr:
             # What cannot be unlearned is the nature of images, and no warp or filter that was planted.
-            other = dataclasses.replace(usual, victims=reversal.victims)
+            other = dataclasses.replace(reversal, family=usual.family)
             patches = _try(job, now, current, images, labels, number, methods, other)
             if patches.choice.best.outcome.asr <= job.config.criteria.asr:
                 tried, reversal = patches, other
@@ -98,7 +98,6 @@ class _Tried:
     task: Task
     choice: Choice
     watch: Emergence
-    stubborn: bool
 
 
 def _try(
@@ -121,8 +120,7 @@ def _try(
     task = Task(current, images, used, unseen, measure(now.predict, images, unseen), job.seed + number, now.cost)
     choice = attempt_all(task, methods, job.config.criteria)
     job.progress.update(stage, 2, 3, now.cost)
-    left = choice.best.outcome.asr
-    return _Tried(task, choice, watch, stubborn=task.changed and left > job.config.criteria.change_asr)
+    return _Tried(task, choice, watch)
 
 
 def spent(report: ScanReport) -> Cost:
