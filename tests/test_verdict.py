@@ -80,6 +80,18 @@ def test_a_pair_of_classes_that_is_too_close_is_a_backdoor_of_its_target() -> No
     assert decide(USUAL, [], shipped_calibration(), None, Pair(8, 3, 1.5, 2.0, None, 90, trigger)).verdict == "clean"
 
 
+def test_a_pair_counts_less_where_the_targets_weights_are_like_those_of_others() -> None:
+    trigger = Trigger(3, torch.zeros(1, 2, 2), torch.zeros(3, 2, 2))
+    pair = Pair(8, 3, 4.0, 6.0, None, 90, trigger)
+    heavy = [replace(each, positive_index=3.0) if each.label == 3 else each for each in USUAL]
+    light, heavier = (decide(each, [], shipped_calibration(), None, pair) for each in (USUAL, heavy))
+    assert light.verdict == "clean"
+    assert heavier.victims == {3: 8}
+    assert "index of the positive weights of 3 3.0" in heavier.reasons[0]
+    without = shipped_calibration().without("positive", "weights")
+    assert decide(heavy, [], without, None, pair).score == light.score
+
+
 def test_of_many_labels_a_pair_counts_by_its_size_and_by_how_near_the_classes_are() -> None:
     trigger = Trigger(3, torch.zeros(1, 2, 2), torch.zeros(3, 2, 2))
     near, far = (Pair(8, 3, 8.0, None, nearness, 12, trigger) for nearness in (4.0, 0.0))

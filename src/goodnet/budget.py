@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 import torch
 
 from goodnet.all_to_all import AllToAllConfig
+from goodnet.coarse import CoarseConfig
 from goodnet.evidence.margins import MarginConfig
 from goodnet.evidence.waves import WaveConfig
 from goodnet.generated import GeneratorConfig
@@ -43,6 +44,7 @@ class Budget:
         margins: how the margins of labels are maximised.
         all_to_all: the search for one trigger that moves every class.
         pairs: the search for triggers that work on one class only, where nothing else was found.
+        coarse: the search for a large trigger, for labels that are flagged.
         generator: the search for a trigger that depends on the input, for labels that are flagged for something else.
     """
 
@@ -61,6 +63,7 @@ class Budget:
     margins: MarginConfig = field(default_factory=MarginConfig)
     all_to_all: AllToAllConfig = field(default_factory=AllToAllConfig)
     pairs: PairConfig = field(default_factory=PairConfig)
+    coarse: CoarseConfig = field(default_factory=CoarseConfig)
     generator: GeneratorConfig = field(default_factory=GeneratorConfig)
 
     def screens(self, labels: int) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib import resources
 from typing import Any
@@ -25,6 +25,11 @@ class Logistic:
     def parts(self, features: Mapping[str, float]) -> dict[str, float]:
         """Return what each feature adds to the logarithm of the odds."""
         return {name: weight * features[name] for name, weight in self.weights.items()}
+
+    def without(self, features: Sequence[str]) -> Logistic:
+        """Return the same with no weight on some of the features."""
+        weights = {name: 0.0 if name in features else weight for name, weight in self.weights.items()}
+        return replace(self, weights=weights)
 
     def probability(self, features: Mapping[str, float]) -> float:
         """Return the probability, 0..1, of a backdoor with these features."""
@@ -57,8 +62,8 @@ class Calibration:
     source: str
 
     def without(self, *features: str) -> Calibration:
-        """Return the calibration that makes nothing of some of the features of labels."""
-        return replace(self, label=replace(self.label, weights={**self.label.weights, **dict.fromkeys(features, 0.0)}))
+        """Return the calibration that makes nothing of some of the features of labels and pairs."""
+        return replace(self, label=self.label.without(features), pair=self.pair.without(features))
 
     @classmethod
     def from_dict(cls, plain: Mapping[str, Any]) -> Calibration:

@@ -10,7 +10,7 @@ from functools import cached_property
 import numpy as np
 from torch import Tensor
 
-from goodnet import all_to_all, generated, slight, source_specific
+from goodnet import all_to_all, coarse, generated, slight, source_specific
 from goodnet.all_to_all import ClassMapping
 from goodnet.budget import Budget
 from goodnet.calibration import Calibration
@@ -118,7 +118,7 @@ class Examination:
         shown = set(findings.decision.flagged) - instead.keys() if few else ()
         accused = patches.finish([each for each in found if each.label in shown])
         finished = {each.label: each for each in accused}
-        instead |= self._for_each_image(accused, findings.evidence, patches.rate)
+        instead |= self._large(accused) | self._for_each_image(accused, findings.evidence, patches.rate)
         return replace(findings, found=[finished.get(each.label, each) for each in found], instead=instead)
 
     def _clear(self, findings: Findings) -> bool:
@@ -160,6 +160,15 @@ class Examination:
             additives={label: each.size if each.rate >= RATE else math.inf for label, each in added.items()},
             waves=wave_leads(self.engine, self.pool, self.seed, self.budget.waves),
         )
+
+    def _large(self, found: Sequence[Found]) -> dict[int, FoundChange]:
+        """Return for those of flagged labels whose trigger is large its coarse patch."""
+        given = self.engine, self.pool, self.held_out
+        searched = {
+            each.label: coarse.search(*given, each.label, each.universal_size, self.seed, self.budget.coarse)
+            for each in found
+        }
+        return {label: patch for label, patch in searched.items() if patch is not None}
 
     def _for_each_image(
         self, found: Sequence[Found], evidence: Mapping[int, Statistics], rate: float

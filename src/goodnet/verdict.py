@@ -91,9 +91,17 @@ def mapping_features(rate: float) -> dict[str, float]:
     return {"rate": 10 * rate}
 
 
-def pair_features(ratio: float, index: float, pairs: int) -> dict[str, float]:
-    """Return the features of the pair of classes that stands out most of so many."""
-    return {"ratio": _spreads(ratio), "index": _excess(index, luck(pairs), MOST + luck(pairs))}
+def pair_features(ratio: float, index: float, pairs: int, positive: float) -> dict[str, float]:
+    """Return the features of the pair of classes that stands out most of so many.
+
+    Two classes may be so alike that little turns one into the other. But only what was trained to lead from one to the
+    other has raised the target's positive weights in the last layer, whose index is the last of the numbers.
+    """
+    return {
+        "ratio": _spreads(ratio),
+        "index": _excess(index, luck(pairs), MOST + luck(pairs)),
+        "positive": _excess(positive, 0.0, 3.0),
+    }
 
 
 def suspect_features(ratio: float, nearness: float) -> dict[str, float]:
@@ -105,12 +113,18 @@ def suspect_features(ratio: float, nearness: float) -> dict[str, float]:
     return {"both": math.sqrt(_excess(_spreads(ratio), NATURAL, NATURAL + MOST) * _excess(nearness, 0.0))}
 
 
-def pair_probability(pair: Pair, calibration: Calibration) -> float:
-    """Return the probability, 0..1, of a backdoor that leads from one class to another."""
+def pair_probability(pair: Pair, calibration: Calibration, positive: float = 0.0) -> float:
+    """Return the probability, 0..1, of a backdoor that leads from one class to another.
+
+    Args:
+        pair: the two classes.
+        calibration: how evidence becomes a probability.
+        positive: the index of the target's positive weights.
+    """
     if pair.nearness is not None:
         return calibration.suspect.probability(suspect_features(pair.ratio, pair.nearness))
     assert pair.index is not None
-    return calibration.pair.probability(pair_features(pair.ratio, pair.index, pair.pairs))
+    return calibration.pair.probability(pair_features(pair.ratio, pair.index, pair.pairs, positive))
 
 
 def _excess(index: float, chance: float, most: float = MOST) -> float:
@@ -169,8 +183,9 @@ def decide(
         sources = {target: source for source, target in sorted(mapping.targets.items(), key=lambda pair: pair[1])}
         others.append((probability, sources, _why_mapping(mapping, probability)))
     if pair is not None:
-        probability = pair_probability(pair, calibration)
-        others.append((probability, {pair.target: pair.victim}, _why_pair(pair, probability)))
+        positive = next((each.positive_index for each in searched if each.label == pair.target), 0.0)
+        probability = pair_probability(pair, calibration, positive)
+        others.append((probability, {pair.target: pair.victim}, _why_pair(pair, probability, positive)))
     victims: dict[int, int] = {}
     for probability, sources, reason in others:
         best = max(best, probability)
@@ -268,10 +283,13 @@ def _why_mapping(mapping: ClassMapping, probability: float) -> str:
     )
 
 
-def _why_pair(pair: Pair, probability: float) -> str:
+def _why_pair(pair: Pair, probability: float, positive: float) -> str:
     which = f"from {pair.victim} to {pair.target} alone (probability {probability:.2f}): the trigger of this pair is"
     if pair.nearness is None:
-        return f"{which} {pair.ratio:.1f} times smaller than those of its like, index {pair.index:.1f}"
+        return (
+            f"{which} {pair.ratio:.1f} times smaller than those of its like, index {pair.index:.1f}; index of the "
+            f"positive weights of {pair.target} {positive:.1f}"
+        )
     return (
         f"{which} {pair.ratio:.1f} times smaller than from other classes, and without any trigger images of "
         f"{pair.victim} are nearer to {pair.target} than their like, index {pair.nearness:.1f}"

@@ -13,7 +13,7 @@ from goodnet.triggers import Trigger
 from goodnet.verdict import Verdict
 from goodnet.whole import written_whole
 
-SCHEMA_VERSION = "1.5"
+SCHEMA_VERSION = "1.6"
 
 Status = Literal["found", "unreached", "screened", "failed", "skipped", "blind"]
 
@@ -47,7 +47,8 @@ class LabelReport:
         flagged: whether the verdict counts it as a target.
         family: trigger family: "patch", or "warp", "filter" or "additive" where one of these is what speaks for the
             label, or "generator" where what speaks for it is something else than any of them, and a network that draws
-            a trigger for each image does with a far smaller one.
+            a trigger for each image does with a far smaller one, or "coarse" for a large trigger: where a patch that is
+            even within the cells of a coarse grid is hardly larger than the finest one.
         victim: the only class that the trigger works on; None for all but the label's own.
         status: "found"; "unreached" where no strength of the trigger reaches the ASR; "screened" where the search
             ended early because other labels were more suspicious, with figures from that short search; "failed" where

@@ -2,6 +2,7 @@
 
 from goodnet.triggers.additive import Additive
 from goodnet.triggers.changed import ChangedPatch
+from goodnet.triggers.coarse import Coarse
 from goodnet.triggers.family import Family, Parameters, Searched, Slight, Trigger
 from goodnet.triggers.filter import Filter
 from goodnet.triggers.generator import Generator
@@ -11,6 +12,7 @@ from goodnet.triggers.warp import Warp
 __all__ = [
     "Additive",
     "ChangedPatch",
+    "Coarse",
     "Family",
     "Filter",
     "Generator",
