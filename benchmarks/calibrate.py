@@ -40,7 +40,8 @@ ACCUSED, CLEARED = 0.6, 0.4
 """Probabilities from which on, and up to which, a network is accused and cleared: in doubt, neither."""
 
 STRENGTH: Mapping[str, float] = {"label": 1.0, "blind": 1.0, "mapping": 0.3, "pair": 1.0, "suspect": 0.3}
-"""Of the penalty on the squares of a model's weights; less where few networks are infected."""
+"""Of the penalty on the squares of a model's weights; less where few networks are infected, but not for pairs, where no
+feature is to carry a verdict alone."""
 
 CLEAN: Mapping[str, float] = {"pair": 2.0, "suspect": 4.0}
 """How often a clean network counts. Chosen by hand: with less a clean network of the development half was still accused

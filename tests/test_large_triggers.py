@@ -35,7 +35,7 @@ def pool() -> ImagePool:
 
 
 def found(label: int, finest: float) -> coarse.FoundChange | None:
-    return coarse.search(network(), pool(), pool(), label, finest, 0, coarse.CoarseConfig())
+    return coarse.search(network(), pool(), pool(), label, finest, 0, 0.9, coarse.CoarseConfig())
 
 
 def test_what_is_large_is_found_where_it_is() -> None:

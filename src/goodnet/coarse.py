@@ -20,7 +20,6 @@ class CoarseConfig:
 
     Attributes:
         inversion: the search of one label.
-        rate: the ASR at which sizes are compared, 0..1.
         larger: a coarse patch that is at most so many times larger than the finest one is the better picture of the
             trigger. For sunglasses and stickers it was 1.5 to 2.8 times larger on networks of the development half, for
             small patches and faint patterns 5 times and more.
@@ -28,13 +27,19 @@ class CoarseConfig:
     """
 
     inversion: InversionConfig = field(default_factory=lambda: InversionConfig(steps=120, penalty=(0.01, 0.03)))
-    rate: float = 0.9
     larger: float = 3.0
     held_out: int = 32
 
 
 def search(
-    engine: Engine, pool: ImagePool, held_out: ImagePool, label: int, finest: float, seed: int, config: CoarseConfig
+    engine: Engine,
+    pool: ImagePool,
+    held_out: ImagePool,
+    label: int,
+    finest: float,
+    seed: int,
+    rate: float,
+    config: CoarseConfig,
 ) -> FoundChange | None:
     """Return the coarse patch found for a label; None where it is far larger than the finest one, or does not work.
 
@@ -43,8 +48,9 @@ def search(
         pool: images to search on.
         held_out: images to measure on.
         label: the target label.
-        finest: the size of the label's patch of single pixels, in pixels, at the ASR at which sizes are compared.
+        finest: the size of the label's patch of single pixels, in pixels.
         seed: of every draw.
+        rate: the ASR, 0..1, at which both sizes are measured.
         config: how to search.
     """
     _, height, width = pool.shape
@@ -53,9 +59,9 @@ def search(
     parameters = invert(engine, family, family.start([start], pool.shape), [label], pool, config.inversion, [draw])
     images, target = held_out.rows([label], config.held_out, [test]), torch.tensor([label], device=engine.device)
     images = images.to(engine.device)
-    size = float(size_at_rate(engine, family, parameters, target, images, config.rate))
+    size = float(size_at_rate(engine, family, parameters, target, images, rate))
     if not (math.isfinite(size) and size <= config.larger * finest):
         return None
-    rate = success_rates(engine, family, parameters, target, images)
+    won = success_rates(engine, family, parameters, target, images)
     (trigger,) = family.triggers(parameters, [label])
-    return FoundChange(float(rate), trigger, size)
+    return FoundChange(float(won), trigger, size)

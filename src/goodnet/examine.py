@@ -24,7 +24,7 @@ from goodnet.evidence.waves import wave_leads
 from goodnet.evidence.weights import row_sums
 from goodnet.inversion import ImagePool
 from goodnet.progress import Progress
-from goodnet.search import RATE, Found, Search
+from goodnet.search import RATE, UNIVERSAL_RATE, Found, Search
 from goodnet.slight import FoundChange
 from goodnet.source_specific import Pair
 from goodnet.triggers import Patch
@@ -118,7 +118,8 @@ class Examination:
         shown = set(findings.decision.flagged) - instead.keys() if few else ()
         accused = patches.finish([each for each in found if each.label in shown])
         finished = {each.label: each for each in accused}
-        instead |= self._large(accused) | self._for_each_image(accused, findings.evidence, patches.rate)
+        drawn = self._for_each_image(accused, findings.evidence, patches.rate)
+        instead |= drawn | self._large([each for each in accused if each.label not in drawn])
         return replace(findings, found=[finished.get(each.label, each) for each in found], instead=instead)
 
     def _clear(self, findings: Findings) -> bool:
@@ -163,12 +164,12 @@ class Examination:
 
     def _large(self, found: Sequence[Found]) -> dict[int, FoundChange]:
         """Return for those of flagged labels whose trigger is large its coarse patch."""
-        given = self.engine, self.pool, self.held_out
-        searched = {
-            each.label: coarse.search(*given, each.label, each.universal_size, self.seed, self.budget.coarse)
-            for each in found
-        }
-        return {label: patch for label, patch in searched.items() if patch is not None}
+        shown, given, config = {}, (self.engine, self.pool, self.held_out), self.budget.coarse
+        for each in found:
+            patch = coarse.search(*given, each.label, each.universal_size, self.seed, UNIVERSAL_RATE, config)
+            if patch is not None:
+                shown[each.label] = patch
+        return shown
 
     def _for_each_image(
         self, found: Sequence[Found], evidence: Mapping[int, Statistics], rate: float
