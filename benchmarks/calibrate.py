@@ -39,7 +39,7 @@ OF_CLASSES = ("all_to_all", "source_specific")
 ACCUSED, CLEARED = 0.6, 0.4
 """Probabilities from which on, and up to which, a network is accused and cleared: in doubt, neither."""
 
-STRENGTH: Mapping[str, float] = {"label": 1.0, "blind": 1.0, "mapping": 0.3, "pair": 1.0, "suspect": 0.3}
+STRENGTH: Mapping[str, float] = {"label": 1.0, "blind": 1.0, "mapping": 0.3, "pair": 1.0, "suspect": 1.0}
 """Of the penalty on the squares of a model's weights; less where few networks are infected, but not for pairs, where no
 feature is to carry a verdict alone."""
 
@@ -91,7 +91,7 @@ NAMES = {
     "blind": ("margin", "weights", "positive"),
     "mapping": tuple(mapping_features(0)),
     "pair": tuple(pair_features(1, 0, 2, 0)),
-    "suspect": tuple(suspect_features(1, 0)),
+    "suspect": tuple(suspect_features(1, 0, 0)),
 }
 
 
@@ -105,7 +105,8 @@ def read(folder: Path, seed: int, count: int) -> Case | None:
     rows = [list(features(_statistics(entry, len(report["labels"]))).values()) for entry in searched]
     mapping, pair = report["all_to_all"], report["pair"]
     every = pair and pair["nearness"] is None
-    positive = {entry["label"]: entry["positive_index"] for entry in report["labels"]}[pair["target"]] if every else 0
+    raised = {entry["label"]: entry["positive_index"] for entry in report["labels"]}
+    positive = raised[pair["target"]] if pair else 0.0
     return Case(
         name=facts["name"],
         images=count,
@@ -115,7 +116,7 @@ def read(folder: Path, seed: int, count: int) -> Case | None:
         label=np.array(rows),
         mapping=mapping and _row(mapping_features(mapping["rate"])),
         pair=_row(pair_features(pair["ratio"], pair["index"], pair["pairs"], positive)) if every else None,
-        suspect=_row(suspect_features(pair["ratio"], pair["nearness"])) if pair and not every else None,
+        suspect=_row(suspect_features(pair["ratio"], pair["nearness"], positive)) if pair and not every else None,
         right_pair=pair is not None and [pair["victim"], pair["target"]] == [facts["source"], *facts["targets"]],
     )
 

@@ -51,7 +51,7 @@ def test_the_pair_of_a_trigger_that_works_on_one_class_stands_out_and_its_victim
     )
     assert len(suspected) == 2 * PairConfig().nearest == suspected[0].pairs
     assert {pair.target for pair in suspected} == {3, 6}
-    surest = max(suspected, key=lambda pair: pair_probability(pair, shipped_calibration()))
+    surest = max(suspected, key=lambda pair: pair_probability(pair, shipped_calibration(), 0.0))
     assert (surest.victim, surest.target, surest.index) == (1, 6, None)
     assert surest.ratio > 3
     assert source_specific.only_victim(engine, pool, 6, 0) == 1

@@ -92,13 +92,25 @@ def test_a_pair_counts_less_where_the_targets_weights_are_like_those_of_others()
     assert decide(heavy, [], without, None, pair).score == light.score
 
 
-def test_of_many_labels_a_pair_counts_by_its_size_and_by_how_near_the_classes_are() -> None:
+def test_of_many_labels_a_pair_counts_by_its_size_and_nearness_and_by_the_targets_weights() -> None:
     trigger = Trigger(3, torch.zeros(1, 2, 2), torch.zeros(3, 2, 2))
-    near, far = (Pair(8, 3, 8.0, None, nearness, 12, trigger) for nearness in (4.0, 0.0))
-    assert pair_probability(near, shipped_calibration()) > pair_probability(far, shipped_calibration())
-    decision = decide(USUAL, [], shipped_calibration(), None, near)
+    near, far = (Pair(8, 3, 8.0, None, nearness, 12, trigger) for nearness in (2.0, 0.0))
+    shipped = shipped_calibration()
+    assert pair_probability(near, shipped, 2.5) > pair_probability(far, shipped, 2.5)
+    assert pair_probability(near, shipped, 2.5) > pair_probability(near, shipped, 0.5)
+    heavy = [replace(each, positive_index=2.5) if each.label == 3 else each for each in USUAL]
+    decision = decide(heavy, [], shipped, None, near)
     assert decision.victims == {3: 8}
-    assert "nearer to 3 than their like, index 4.0" in decision.reasons[0]
+    assert "nearer to 3 than their like, index 2.0; index of the positive weights of 3 2.5" in decision.reasons[0]
+    assert decide(USUAL, [], shipped, None, near).verdict == "clean"
+
+
+def test_among_many_labels_a_small_trigger_counts_less_where_sizes_differ_widely_anyway() -> None:
+    alone, one_of_several = label(41, 9.0, 4.5), label(41, 1.8, 4.5)
+    assert decide([*USUAL, alone], [], shipped_calibration()).flagged == (41,)
+    assert decide([*USUAL, one_of_several], [], shipped_calibration()).flagged == ()
+    few = replace(one_of_several, luck=luck(10))
+    assert decide([*USUAL, few], [], shipped_calibration()).flagged == (41,)
 
 
 def test_what_carries_the_verdict_is_said_first() -> None:
@@ -141,7 +153,7 @@ def test_what_must_be_added_counts_from_where_clean_networks_end() -> None:
     assert features(usual)["additive"] == 0
     assert change_of(usual, shipped_calibration()) is None
     assert change_of(less, shipped_calibration()) == "additive"
-    small = replace(less, ratio=9.0, universal_ratio=9.0)
+    small = replace(less, size_index=9.0, ratio=9.0, universal_ratio=9.0)
     assert change_of(small, shipped_calibration()) is None  # a patch shows it better
     decision = decide([less, *USUAL[1:]], [], shipped_calibration())
     assert decision.flagged == (less.label,)

@@ -63,7 +63,8 @@ class Calibration:
 
     def without(self, *features: str) -> Calibration:
         """Return the calibration that makes nothing of some of the features of labels and pairs."""
-        return replace(self, label=self.label.without(features), pair=self.pair.without(features))
+        models = {name: getattr(self, name).without(features) for name in ("label", "pair", "suspect")}
+        return replace(self, **models)
 
     @classmethod
     def from_dict(cls, plain: Mapping[str, Any]) -> Calibration:

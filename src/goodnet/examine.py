@@ -141,7 +141,8 @@ class Examination:
         pairs = source_specific.search_suspects(
             self.engine, *self._answered, suspects, self.seed, self.progress, config
         )
-        return max(pairs, key=lambda pair: pair_probability(pair, self.calibration), default=None)
+        raised = {label: each.positive_index for label, each in findings.evidence.items()}
+        return max(pairs, key=lambda pair: pair_probability(pair, self.calibration, raised[pair.target]), default=None)
 
     def _changes(self, labels: Sequence[int]) -> dict[str, dict[int, FoundChange]]:
         """Return for each kind of slight change the one found for each label."""

@@ -16,6 +16,12 @@ from goodnet.source_specific import Pair
 USUAL_SPREAD = 0.2
 """The deviation of the logarithm of sizes over the labels of most clean networks."""
 
+WIDE = 0.4
+"""Where a network's sizes have a larger spread than this, some are far smaller than others without any backdoor."""
+
+MANY = 21
+"""From so many labels on, a few with a backdoor do not change the spread of all."""
+
 MOST = 12.0
 """The most that a measure counts, in its usual spreads."""
 
@@ -37,6 +43,9 @@ NATURAL = 4.0
 """As many spreads the smallest trigger of a clean network may well be ahead, that is be 2.2 times smaller than the
 median one; from there on a smaller one counts in full."""
 
+RAISED = 3.0
+"""The most that the index of a target's positive weights counts for a pair of classes."""
+
 SIZES = ("ratio", "far", "size")
 """The features that are about the size of a label's patch."""
 
@@ -49,11 +58,14 @@ def features(label: Statistics) -> dict[str, float]:
     Ratios count by their logarithms, in units of their usual spread, and like indices by how far they exceed half of
     what the most extreme of as many labels reaches by chance: a backdoor that no single measure betrays raises several
     of them a little for the same label. Sizes count by the lesser lead of the two at which they are compared, and once
-    more by what that exceeds the lead that clean networks often give a label. All are bounded, so that one measure
-    cannot carry the verdict out of sight of the others.
+    more by what that exceeds the lead that clean networks often give a label; among many labels, where the network's
+    own spread is known well, no more than they would if it were `WIDE`. All are bounded, so that one measure cannot
+    carry the verdict out of sight of the others.
     """
     chance = label.luck / 2
     ahead = _spreads(min(label.ratio, label.universal_ratio) if label.universal_ratio else label.ratio)
+    if label.luck >= luck(MANY):
+        ahead = min(ahead, label.size_index * WIDE / USUAL_SPREAD)
     return {
         "ratio": _excess(ahead, chance),
         "far": _excess(ahead, NATURAL),
@@ -100,20 +112,24 @@ def pair_features(ratio: float, index: float, pairs: int, positive: float) -> di
     return {
         "ratio": _spreads(ratio),
         "index": _excess(index, luck(pairs), MOST + luck(pairs)),
-        "positive": _excess(positive, 0.0, 3.0),
+        "positive": _excess(positive, 0.0, RAISED),
     }
 
 
-def suspect_features(ratio: float, nearness: float) -> dict[str, float]:
-    """Return the feature of a pair of a suspicious target and a victim near to it.
+def suspect_features(ratio: float, nearness: float, positive: float) -> dict[str, float]:
+    """Return the features of a pair of a suspicious target and a victim near to it.
 
-    It is the geometric mean of how far its trigger is smaller than may well be natural and of how near the classes are:
-    likeness of classes raises one or the other, a backdoor both.
+    The first is the geometric mean of how far its trigger is smaller than may well be natural and of how near the
+    classes are: likeness of classes mostly raises one or the other, a backdoor both. The index of the target's positive
+    weights counts as for any other pair, for the few images of one class are near to another by chance as well.
     """
-    return {"both": math.sqrt(_excess(_spreads(ratio), NATURAL, NATURAL + MOST) * _excess(nearness, 0.0))}
+    return {
+        "both": math.sqrt(_excess(_spreads(ratio), NATURAL, NATURAL + MOST) * _excess(nearness, 0.0)),
+        "positive": _excess(positive, 0.0, RAISED),
+    }
 
 
-def pair_probability(pair: Pair, calibration: Calibration, positive: float = 0.0) -> float:
+def pair_probability(pair: Pair, calibration: Calibration, positive: float) -> float:
     """Return the probability, 0..1, of a backdoor that leads from one class to another.
 
     Args:
@@ -122,7 +138,7 @@ def pair_probability(pair: Pair, calibration: Calibration, positive: float = 0.0
         positive: the index of the target's positive weights.
     """
     if pair.nearness is not None:
-        return calibration.suspect.probability(suspect_features(pair.ratio, pair.nearness))
+        return calibration.suspect.probability(suspect_features(pair.ratio, pair.nearness, positive))
     assert pair.index is not None
     return calibration.pair.probability(pair_features(pair.ratio, pair.index, pair.pairs, positive))
 
@@ -285,12 +301,10 @@ def _why_mapping(mapping: ClassMapping, probability: float) -> str:
 
 def _why_pair(pair: Pair, probability: float, positive: float) -> str:
     which = f"from {pair.victim} to {pair.target} alone (probability {probability:.2f}): the trigger of this pair is"
+    weights = f"index of the positive weights of {pair.target} {positive:.1f}"
     if pair.nearness is None:
-        return (
-            f"{which} {pair.ratio:.1f} times smaller than those of its like, index {pair.index:.1f}; index of the "
-            f"positive weights of {pair.target} {positive:.1f}"
-        )
+        return f"{which} {pair.ratio:.1f} times smaller than those of its like, index {pair.index:.1f}; {weights}"
     return (
         f"{which} {pair.ratio:.1f} times smaller than from other classes, and without any trigger images of "
-        f"{pair.victim} are nearer to {pair.target} than their like, index {pair.nearness:.1f}"
+        f"{pair.victim} are nearer to {pair.target} than their like, index {pair.nearness:.1f}; {weights}"
     )
