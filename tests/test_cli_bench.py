@@ -54,6 +54,7 @@ BAD = {
     "nothing left": (("--only", "vgg"), "no network of the development half is left"),
     "images missing": (("--only", "mnist"), "a folder given by --data"),
     "no seeds": (("--seeds", "0,one"), "got '0,one'"),
+    "too few images": (("--images", "7"), "a whole number of at least 8, or none; got '7'"),
     "a seed twice": (("--seeds", "0,0"), "different whole numbers"),
     "unwritable report": (("--json", "/nowhere/bench.json"), "cannot write /nowhere/bench.json"),
     "zoo is a file": (("--zoo", __file__), "is not a folder"),
@@ -76,19 +77,8 @@ def test_bad_options_give_one_message_and_exit_code_2(case: str, tmp_path: Path)
 @pytest.mark.usefixtures("tiny")
 def test_a_run_finds_the_planted_backdoor_and_is_not_repeated(tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")
-    common = (
-        "--zoo",
-        tmp_path,
-        "--half",
-        "development",
-        "--only",
-        "patch",
-        "--seeds",
-        "0",
-        "--images",
-        "64",
-        "--no-repair",
-    )
+    scans = ("--zoo", tmp_path, "--half", "development", "--only", "patch", "--seeds", "0")
+    common = (*scans, "--images", "64", "--no-repair")
     done = run(*common, "--json", tmp_path / "bench.json", "--plots", tmp_path / "plots")
     assert done.exit_code == 0, done.stderr
     report = json.loads((tmp_path / "bench.json").read_text())
@@ -107,3 +97,7 @@ def test_a_run_finds_the_planted_backdoor_and_is_not_repeated(tmp_path: Path) ->
     assert again.stdout == done.stdout
     assert "scan: 1 of 1 are there" in again.stderr
     assert row.stat().st_mtime_ns == measured
+    without = run(*scans, "--images", "none")
+    assert without.exit_code == 0, without.stderr
+    assert "repair" not in without.stderr
+    assert json.loads((row.parent / "scan_0_0.json").read_text())["report"]["images"]["count"] == 0

@@ -40,7 +40,7 @@ class BenchConfig:
         zoo: folder of the networks.
         data: folder of the image sets; None where the digits are enough.
         seeds: of the draws of images and the scans, at least one; figures are computed from the first.
-        count: clean images that a scan and a repair are given.
+        count: clean images that a scan and a repair are given; 0 for scans without any, and then no repairs.
         jobs: tasks that run at the same time, one thread each.
         repair: whether the networks in which a backdoor was found are repaired.
         fresh: whether rows that are there are measured again.
@@ -76,7 +76,7 @@ def bench(recipes: Sequence[Recipe], config: BenchConfig, tell: Tell) -> BenchRe
         for scan in scans
         if scan.net == net.name and scan.seed == config.seeds[0] and scan.verdict == "backdoored" and net.infected
     ]
-    repairs = _measure(repair_tasks if config.repair else [], RepairRow, config, tell, failures)
+    repairs = _measure(repair_tasks if config.repair and config.count else [], RepairRow, config, tell, failures)
     networks = _joined(nets, scans, repairs, config.seeds)
     return BenchReport(
         zoo=str(config.zoo),

@@ -39,13 +39,13 @@ class ScanRow(Row):
 
 @dataclass(frozen=True, kw_only=True)
 class ScanTask(Measurement[ScanRow]):
-    """Scan a network with images drawn by the seed of the scan."""
+    """Scan a network with images drawn by the seed of the scan, or with none where `count` is 0."""
 
     stage: ClassVar[str] = "scan"
 
     def measure(self) -> ScanRow:
         """Scan it."""
-        images = draw(self.data, self.data_folder, self.count, self.seed).clean
+        images = draw(self.data, self.data_folder, self.count, self.seed).clean if self.count else None
         model = load_model(self.model)
         started, busy = time.monotonic(), time.process_time()
         report = scan(model, images, seed=self.seed)

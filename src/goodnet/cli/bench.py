@@ -26,7 +26,7 @@ def bench(
     data: Annotated[Path | None, typer.Option(help="Folder of the image sets; digits need none.")] = None,
     jobs: Annotated[int, typer.Option(min=1, help="Networks worked on at the same time, one thread each.")] = 2,
     seeds: Annotated[str, typer.Option(help="Seeds of the scans; the figures are those of the first.")] = "0,1,2,3,4",
-    images: Annotated[int, typer.Option(min=8, help="Clean images for each scan and repair.")] = 256,
+    images: Annotated[str, typer.Option(help="Clean images for each scan and repair, 8 or more; or none.")] = "256",
     only: Annotated[str | None, typer.Option(help="Networks with one of these in their names: gtsrb,vit.")] = None,
     kinds: Annotated[str | None, typer.Option(help="Networks of these kinds only, such as clean,patch.")] = None,
     repair: Annotated[bool, typer.Option(help="Repair the networks in which a backdoor was found.")] = True,
@@ -46,7 +46,7 @@ def bench(
     from goodnet.bench.terminal import show
 
     wanted = _wanted(half, data, _texts(only), _texts(kinds))
-    config = BenchConfig(zoo / half, data, _seeds(seeds), images, jobs, repair, fresh)
+    config = BenchConfig(zoo / half, data, _seeds(seeds), _count(images), jobs, repair, fresh)
     if list_:
         _show_list(wanted, config.zoo)
         return
@@ -113,6 +113,14 @@ def _show_list(recipes: Sequence[Recipe], zoo: Path) -> None:
 
 def _texts(text: str | None) -> tuple[str, ...]:
     return tuple(part.strip() for part in (text or "").split(",") if part.strip())
+
+
+def _count(text: str) -> int:
+    if text == "none":
+        return 0
+    if not text.isdecimal() or int(text) < 8:
+        raise UsageError(f"--images expects a whole number of at least 8, or none; got {text!r}")
+    return int(text)
 
 
 def _seeds(text: str) -> tuple[int, ...]:
