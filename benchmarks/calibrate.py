@@ -91,7 +91,7 @@ NAMES = {
     "blind": ("margin", "weights", "positive"),
     "mapping": tuple(mapping_features(0)),
     "pair": tuple(pair_features(1, 0, 2, 0)),
-    "suspect": tuple(suspect_features(1, 0, 0)),
+    "suspect": tuple(suspect_features(1, 0, 1, 0)),
 }
 
 
@@ -116,7 +116,9 @@ def read(folder: Path, seed: int, count: int) -> Case | None:
         label=np.array(rows),
         mapping=mapping and _row(mapping_features(mapping["rate"])),
         pair=_row(pair_features(pair["ratio"], pair["index"], pair["pairs"], positive)) if every else None,
-        suspect=_row(suspect_features(pair["ratio"], pair["nearness"], positive)) if pair and not every else None,
+        suspect=_row(suspect_features(*(pair[name] for name in ("ratio", "nearness", "unseen")), positive))
+        if pair and not every
+        else None,
         right_pair=pair is not None and [pair["victim"], pair["target"]] == [facts["source"], *facts["targets"]],
     )
 

@@ -46,14 +46,14 @@ def test_the_pair_of_a_trigger_that_works_on_one_class_stands_out_and_its_victim
     assert (found.victim, found.target) == (1, 6)
     assert found.ratio > 3
     assert found.trigger.label == 6
-    suspected = source_specific.search_suspects(
-        engine, *answered(engine, pool.pixels, 0, PairConfig()), [3, 6], 0, Silent()
-    )
+    known, logits = answered(engine, pool.pixels, 0, PairConfig())
+    suspected = source_specific.search_suspects(engine, known, logits, [3, 6], 0, Silent())
     assert len(suspected) == 2 * PairConfig().nearest == suspected[0].pairs
     assert {pair.target for pair in suspected} == {3, 6}
     surest = max(suspected, key=lambda pair: pair_probability(pair, shipped_calibration(), 0.0))
     assert (surest.victim, surest.target, surest.index) == (1, 6, None)
     assert surest.ratio > 3
+    assert (source_specific.verified(engine, known, surest, 0).unseen or 0) > 0.8
     assert source_specific.only_victim(engine, pool, 6, 0) == 1
     assert source_specific.only_victim(engine, pool, 3, 0) is None
     config = fitted_to(engine, [3, 6], pool.pixels, pool.classes, ReversalConfig(), 0)

@@ -94,13 +94,15 @@ def test_a_pair_counts_less_where_the_targets_weights_are_like_those_of_others()
 
 def test_of_many_labels_a_pair_counts_by_its_size_and_nearness_and_by_the_targets_weights() -> None:
     trigger = Trigger(3, torch.zeros(1, 2, 2), torch.zeros(3, 2, 2))
-    near, far = (Pair(8, 3, 8.0, None, nearness, 12, trigger) for nearness in (2.0, 0.0))
+    near, far = (Pair(8, 3, 8.0, None, nearness, 12, trigger, 1.0) for nearness in (2.0, 0.0))
     shipped = shipped_calibration()
     assert pair_probability(near, shipped, 2.5) > pair_probability(far, shipped, 2.5)
+    assert pair_probability(near, shipped, 2.5) > pair_probability(replace(near, unseen=0.2), shipped, 2.5)
     assert pair_probability(near, shipped, 2.5) > pair_probability(near, shipped, 0.5)
     heavy = [replace(each, positive_index=2.5) if each.label == 3 else each for each in USUAL]
     decision = decide(heavy, [], shipped, None, near)
     assert decision.victims == {3: 8}
+    assert "8.0 times smaller than from other classes and works on 100% of images" in decision.reasons[0]
     assert "nearer to 3 than their like, index 2.0; index of the positive weights of 3 2.5" in decision.reasons[0]
     assert decide(USUAL, [], shipped, None, near).verdict == "clean"
 

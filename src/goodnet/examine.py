@@ -138,11 +138,15 @@ class Examination:
             return source_specific.search(self.engine, self.pool, self.held_out, self.seed, self.progress, config)
         scores = findings.decision.scores
         suspects = sorted(scores, key=lambda label: (-scores[label], label))[: config.suspects]
-        pairs = source_specific.search_suspects(
-            self.engine, *self._answered, suspects, self.seed, self.progress, config
-        )
-        raised = {label: each.positive_index for label, each in findings.evidence.items()}
-        return max(pairs, key=lambda pair: pair_probability(pair, self.calibration, raised[pair.target]), default=None)
+        pool, logits = self._answered
+        pairs = source_specific.search_suspects(self.engine, pool, logits, suspects, self.seed, self.progress, config)
+
+        def probability(pair: Pair) -> float:
+            return pair_probability(pair, self.calibration, findings.evidence[pair.target].positive_index)
+
+        most = sorted(pairs, key=probability, reverse=True)[: config.verified]
+        checked = [source_specific.verified(self.engine, pool, pair, self.seed, config) for pair in most]
+        return max(checked, key=probability, default=None)
 
     def _changes(self, labels: Sequence[int]) -> dict[str, dict[int, FoundChange]]:
         """Return for each kind of slight change the one found for each label."""

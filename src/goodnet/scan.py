@@ -128,7 +128,7 @@ def scan(
         all_to_all=None if mapping is None else AllToAllReport(mapping.rate, mapping.targets, mapping.trigger.size),
         pair=None
         if pair is None
-        else PairReport(pair.victim, pair.target, pair.ratio, pair.index, pair.nearness, pair.pairs),
+        else PairReport(pair.victim, pair.target, pair.ratio, pair.index, pair.nearness, pair.unseen, pair.pairs),
         triggers={each.label: each.trigger for each in findings.found if each.trigger}
         | {label: each.trigger for label, each in findings.instead.items()},
     )

@@ -47,6 +47,7 @@ class PairConfig:
         nearest: for each of these, so many victims whose images are nearest to it without any trigger.
         control: and so many of the others, drawn at random, as the measure of what is usual.
         fewest: images that a victim must have then.
+        verified: so many of those pairs that are the most suspicious then are searched on half of their images.
         most_images: that are looked at then; the more there are, the surer it is how near classes are to each other.
         apart: the one victim of a label needs a trigger so many times smaller than the median one.
     """
@@ -63,6 +64,7 @@ class PairConfig:
     nearest: int = 4
     control: int = 8
     fewest: int = 3
+    verified: int = 2
     most_images: int = 2000
     apart: float = 3.0
 
@@ -82,6 +84,8 @@ class Pair:
             held against the size.
         pairs: of how many.
         trigger: the trigger.
+        unseen: share of the victim's images, 0..1, on which a trigger works that was searched on the other half of
+            them; None where that was not looked at.
     """
 
     victim: int
@@ -91,6 +95,7 @@ class Pair:
     nearness: float | None
     pairs: int
     trigger: Trigger
+    unseen: float | None = None
 
 
 def search(
@@ -198,6 +203,30 @@ def search_suspects(
         for pair, times in ahead.items()
         if math.isfinite(times)
     ]
+
+
+def verified(engine: Engine, pool: ImagePool, pair: Pair, seed: int, config: PairConfig | None = None) -> Pair:
+    """Return a pair with the share of its victim's images on which a trigger works that has not seen them.
+
+    A few images of one class are soon turned into another one by what is theirs alone; a planted trigger works on all.
+
+    Args:
+        engine: the network.
+        pool: images of the victim, at least two, with the network's answers as their classes.
+        pair: the pair.
+        seed: of every draw.
+        config: how to search.
+    """
+    config = config or PairConfig()
+    images = pool.pixels[pool.of(pair.victim)]
+    images = images[torch.randperm(len(images), generator=generator_for(seed, pair.target, f"halves {pair.victim}"))]
+    halves, hits = images.tensor_split(2), 0
+    for number, (seen, unseen) in enumerate((halves, halves[::-1])):
+        of_victim = ImagePool(seen, torch.full((len(seen),), pair.victim, device=seen.device))
+        which = [(pair.victim, pair.target)]
+        ((_, _, trigger),) = _search(engine, of_victim, of_victim, which, seed, config, f"half {number}")
+        hits += int((engine.predict(trigger.stamp(unseen)).argmax(1) == pair.target).sum())
+    return replace(pair, unseen=hits / len(images))
 
 
 def only_victim(engine: Engine, pool: ImagePool, label: int, seed: int, config: PairConfig | None = None) -> int | None:

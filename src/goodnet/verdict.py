@@ -116,15 +116,17 @@ def pair_features(ratio: float, index: float, pairs: int, positive: float) -> di
     }
 
 
-def suspect_features(ratio: float, nearness: float, positive: float) -> dict[str, float]:
+def suspect_features(ratio: float, nearness: float, unseen: float, positive: float) -> dict[str, float]:
     """Return the features of a pair of a suspicious target and a victim near to it.
 
-    The first is the geometric mean of how far its trigger is smaller than may well be natural and of how near the
-    classes are: likeness of classes mostly raises one or the other, a backdoor both. The index of the target's positive
-    weights counts as for any other pair, for the few images of one class are near to another by chance as well.
+    The first is the geometric mean of how far its trigger is smaller than may well be natural, as far as it works on
+    images it has not seen, and of how near the classes are: likeness of classes mostly raises one or the other, a
+    backdoor both. The index of the target's positive weights counts as for any other pair, for the few images of one
+    class are near to another by chance as well.
     """
+    smaller = unseen * _excess(_spreads(ratio), NATURAL, NATURAL + MOST)
     return {
-        "both": math.sqrt(_excess(_spreads(ratio), NATURAL, NATURAL + MOST) * _excess(nearness, 0.0)),
+        "both": math.sqrt(smaller * _excess(nearness, 0.0)),
         "positive": _excess(positive, 0.0, RAISED),
     }
 
@@ -138,7 +140,8 @@ def pair_probability(pair: Pair, calibration: Calibration, positive: float) -> f
         positive: the index of the target's positive weights.
     """
     if pair.nearness is not None:
-        return calibration.suspect.probability(suspect_features(pair.ratio, pair.nearness, positive))
+        unseen = 1.0 if pair.unseen is None else pair.unseen
+        return calibration.suspect.probability(suspect_features(pair.ratio, pair.nearness, unseen, positive))
     assert pair.index is not None
     return calibration.pair.probability(pair_features(pair.ratio, pair.index, pair.pairs, positive))
 
@@ -304,7 +307,8 @@ def _why_pair(pair: Pair, probability: float, positive: float) -> str:
     weights = f"index of the positive weights of {pair.target} {positive:.1f}"
     if pair.nearness is None:
         return f"{which} {pair.ratio:.1f} times smaller than those of its like, index {pair.index:.1f}; {weights}"
+    unseen = "" if pair.unseen is None else f" and works on {pair.unseen:.0%} of images that it was not searched on"
     return (
-        f"{which} {pair.ratio:.1f} times smaller than from other classes, and without any trigger images of "
+        f"{which} {pair.ratio:.1f} times smaller than from other classes{unseen}, and without any trigger images of "
         f"{pair.victim} are nearer to {pair.target} than their like, index {pair.nearness:.1f}; {weights}"
     )

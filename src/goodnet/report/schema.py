@@ -13,7 +13,7 @@ from goodnet.triggers import Trigger
 from goodnet.verdict import Verdict
 from goodnet.whole import written_whole
 
-SCHEMA_VERSION = "1.6"
+SCHEMA_VERSION = "1.7"
 
 Status = Literal["found", "unreached", "screened", "failed", "skipped", "blind"]
 
@@ -106,6 +106,7 @@ class PairReport:
             and the victims nearest to them were searched.
         nearness: then, by how much nearer to the target images of the victim are than expected without any trigger, in
             1.4826 x MAD over all pairs.
+        unseen: then, share of the victim's images, 0..1, on which a trigger works that was searched on the other half.
         pairs: of how many.
     """
 
@@ -114,6 +115,7 @@ class PairReport:
     ratio: float
     index: float | None
     nearness: float | None
+    unseen: float | None
     pairs: int
 
 
