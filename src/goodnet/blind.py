@@ -23,8 +23,8 @@ from goodnet.report.schema import ImageFacts, LabelReport, ScanReport
 from goodnet.verdict import decide_blind
 
 WARNING = (
-    "scanned without images: margins and weights alone found 31 of 43 backdoors of goodnet's test zoo, 256 images 41; no "
-    "trigger is shown, and the model's settings could not be checked; even 8 clean images make the verdict surer"
+    "scanned without images: margins and weights alone found 31 of 43 backdoors of goodnet's test zoo, 256 images 41; "
+    "no trigger is shown, and the model's settings could not be checked; even 8 clean images make the verdict surer"
 )
 """What is missed; the figures are those of docs/measured.md."""
 
