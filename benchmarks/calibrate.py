@@ -45,7 +45,7 @@ feature is to carry a verdict alone."""
 
 CLEAN: Mapping[str, float] = {"pair": 2.0, "suspect": 4.0}
 """How often a clean network counts. Chosen by hand: with less a clean network of the development half was still accused
-when it was left out."""
+when it was left out, or nearer to it."""
 
 
 Judged = tuple["Case", float, str, int | None]

@@ -48,6 +48,7 @@ class PairConfig:
         control: and so many of the others, drawn at random, as the measure of what is usual.
         fewest: images that a victim must have then.
         verified: so many of those pairs that are the most suspicious then are searched on half of their images.
+        halvings: of the images, for each of them.
         most_images: that are looked at then; the more there are, the surer it is how near classes are to each other.
         apart: the one victim of a label needs a trigger so many times smaller than the median one.
     """
@@ -65,6 +66,7 @@ class PairConfig:
     control: int = 8
     fewest: int = 3
     verified: int = 2
+    halvings: int = 2
     most_images: int = 2000
     apart: float = 3.0
 
@@ -218,15 +220,17 @@ def verified(engine: Engine, pool: ImagePool, pair: Pair, seed: int, config: Pai
         config: how to search.
     """
     config = config or PairConfig()
-    images = pool.pixels[pool.of(pair.victim)]
-    images = images[torch.randperm(len(images), generator=generator_for(seed, pair.target, f"halves {pair.victim}"))]
-    halves, hits = images.tensor_split(2), 0
-    for number, (seen, unseen) in enumerate((halves, halves[::-1])):
-        of_victim = ImagePool(seen, torch.full((len(seen),), pair.victim, device=seen.device))
-        which = [(pair.victim, pair.target)]
-        ((_, _, trigger),) = _search(engine, of_victim, of_victim, which, seed, config, f"half {number}")
-        hits += int((engine.predict(trigger.stamp(unseen)).argmax(1) == pair.target).sum())
-    return replace(pair, unseen=hits / len(images))
+    images, pairs = pool.pixels[pool.of(pair.victim)], [(pair.victim, pair.target)]
+    hits = 0
+    for number in range(config.halvings):
+        order = generator_for(seed, pair.target, f"halving {number} of {pair.victim}")
+        halves = images[torch.randperm(len(images), generator=order)].tensor_split(2)
+        for half, (seen, unseen) in enumerate((halves, halves[::-1])):
+            of_victim = ImagePool(seen, torch.full((len(seen),), pair.victim, device=seen.device))
+            purpose = f"halving {number}, half {half}"
+            ((_, _, trigger),) = _search(engine, of_victim, of_victim, pairs, seed, config, purpose)
+            hits += int((engine.predict(trigger.stamp(unseen)).argmax(1) == pair.target).sum())
+    return replace(pair, unseen=hits / (config.halvings * len(images)))
 
 
 def only_victim(engine: Engine, pool: ImagePool, label: int, seed: int, config: PairConfig | None = None) -> int | None:
