@@ -8,7 +8,7 @@ the trigger: where it errs without one, it errs on from there.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
@@ -25,13 +25,15 @@ class AllToAllConfig:
     """How the trigger is searched.
 
     Attributes:
-        starts: triggers searched side by side; the one that fits a mapping best counts.
-        inversion: how long and how hard each is searched.
+        inversion: how long and how hard a trigger is searched.
+        penalties: factors of the weight of its size, one a search; the trigger that fits a mapping best counts. Where
+            classes are easily left, searches with a heavy weight often end before they have found what is planted;
+            among many labels, those with a light one leave a trigger so large that it hides it.
         variety: weight of the entropy of the batch's mean answer.
     """
 
-    starts: int = 2
-    inversion: InversionConfig = field(default_factory=lambda: InversionConfig(steps=320, images_per_step=16))
+    inversion: InversionConfig = field(default_factory=lambda: InversionConfig(steps=240, images_per_step=16))
+    penalties: tuple[float, ...] = (1.0, 0.3, 0.3)
     variety: float = 0.5
 
 
@@ -63,13 +65,28 @@ def search(
         config: how the trigger is searched.
     """
     config = config or AllToAllConfig()
-    family, inversion = Patch(), config.inversion
-    generators = [generator_for(seed, number, "all-to-all") for number in range(config.starts)]
-    start = family.start(generators, pool.shape)
+    before = engine.predict(held_out.pixels).argmax(1)
+    triggers = [
+        _trigger(engine, pool, generator_for(seed, number, "all-to-all"), _weighted(config.inversion, factor), config)
+        for number, factor in enumerate(config.penalties)
+    ]
+    judged = [_judge(engine, trigger, held_out.pixels, before) for trigger in triggers]
+    return max(judged, key=lambda mapping: mapping.rate)
+
+
+def _weighted(inversion: InversionConfig, factor: float) -> InversionConfig:
+    first, last = inversion.penalty
+    return replace(inversion, penalty=(factor * first, factor * last))
+
+
+def _trigger(
+    engine: Engine, pool: ImagePool, generator: torch.Generator, inversion: InversionConfig, config: AllToAllConfig
+) -> Trigger:
+    """Return a trigger that moves the images of a pool away from their classes, to many others."""
+    family = Patch()
+    start = family.start([generator], pool.shape)
     draws = (
-        torch.stack(
-            [torch.randperm(len(pool.pixels), generator=each)[: inversion.images_per_step] for each in generators]
-        )
+        torch.randperm(len(pool.pixels), generator=generator)[: inversion.images_per_step].unsqueeze(0)
         for _ in range(inversion.steps)
     )
     classes = pool.classes.to(engine.device)
@@ -77,11 +94,8 @@ def search(
     def errors(logits: Tensor, draw: Tensor) -> Tensor:
         return _leaving(logits.view(*draw.shape, -1), classes[draw.to(classes.device)], config.variety).sum()
 
-    parameters = descend(engine, family, start, pool, inversion, draws, errors)
-    pixels, triggers = held_out.pixels, family.triggers(parameters, [-1] * config.starts)
-    before = engine.predict(pixels).argmax(1)
-    judged = [_judge(engine, each, pixels, before) for each in triggers]
-    return max(judged, key=lambda mapping: mapping.rate)
+    (trigger,) = family.triggers(descend(engine, family, start, pool, inversion, draws, errors), [-1])
+    return trigger
 
 
 def _leaving(logits: Tensor, classes: Tensor, variety: float) -> Tensor:
