@@ -39,9 +39,9 @@ OF_CLASSES = ("all_to_all", "source_specific")
 ACCUSED, CLEARED = 0.6, 0.4
 """Probabilities from which on, and up to which, a network is accused and cleared: in doubt, neither."""
 
-STRENGTH: Mapping[str, float] = {"label": 1.0, "blind": 1.0, "mapping": 0.3, "pair": 1.0, "suspect": 1.0}
-"""Of the penalty on the squares of a model's weights; less where few networks are infected, but not for pairs, where no
-feature is to carry a verdict alone."""
+STRENGTH: Mapping[str, float] = {"mapping": 0.3}
+"""Of the penalty on the squares of a model's weights, else 1; less where few networks are infected, but not for pairs,
+where no feature is to carry a verdict alone."""
 
 CLEAN: Mapping[str, float] = {"pair": 2.0, "suspect": 4.0}
 """How often a clean network counts. Chosen by hand: with less a clean network of the development half was still accused
@@ -116,7 +116,7 @@ def read(folder: Path, seed: int, count: int) -> Case | None:
         label=np.array(rows),
         mapping=mapping and _row(mapping_features(mapping["rate"])),
         pair=_row(pair_features(pair["ratio"], pair["index"], pair["pairs"], positive)) if every else None,
-        suspect=_row(suspect_features(*(pair[name] for name in ("ratio", "nearness", "unseen")), positive))
+        suspect=_row(suspect_features(pair["ratio"], pair["nearness"], pair["unseen"], positive))
         if pair and not every
         else None,
         right_pair=pair is not None and [pair["victim"], pair["target"]] == [facts["source"], *facts["targets"]],
@@ -154,7 +154,7 @@ def fit(cases: Sequence[Case], model: str, near: Logistic | None = None) -> Logi
     data = tables(cases, model)
 
     def loss(theta: Matrix) -> tuple[float, Matrix]:
-        penalty = STRENGTH[model]
+        penalty = STRENGTH.get(model, 1.0)
         total, slope = penalty * float((theta[1:] ** 2).sum()) / 2, np.array([0.0, *penalty * theta[1:]])
         for matrix, planted in data:
             logits = theta[0] + matrix @ theta[1:]

@@ -8,7 +8,7 @@ the trigger: where it errs without one, it errs on from there.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -67,16 +67,11 @@ def search(
     config = config or AllToAllConfig()
     before = engine.predict(held_out.pixels).argmax(1)
     triggers = [
-        _trigger(engine, pool, generator_for(seed, number, "all-to-all"), _weighted(config.inversion, factor), config)
+        _trigger(engine, pool, generator_for(seed, number, "all-to-all"), config.inversion.weighted(factor), config)
         for number, factor in enumerate(config.penalties)
     ]
     judged = [_judge(engine, trigger, held_out.pixels, before) for trigger in triggers]
     return max(judged, key=lambda mapping: mapping.rate)
-
-
-def _weighted(inversion: InversionConfig, factor: float) -> InversionConfig:
-    first, last = inversion.penalty
-    return replace(inversion, penalty=(factor * first, factor * last))
 
 
 def _trigger(

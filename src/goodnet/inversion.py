@@ -53,6 +53,11 @@ class InversionConfig:
         last = min(last, self.steps)
         return replace(self, steps=last - first, penalty=(self.penalty_at(first), self.penalty_at(last - 1)))
 
+    def weighted(self, factor: float) -> InversionConfig:
+        """Return the same search with so many times the weight of the size."""
+        first, last = self.penalty
+        return replace(self, penalty=(factor * first, factor * last))
+
 
 @dataclass(frozen=True, eq=False)
 class ImagePool:
