@@ -29,7 +29,7 @@ from sklearn.metrics import roc_auc_score
 
 from goodnet.calibration import Calibration, Logistic, shipped_calibration
 from goodnet.evidence.statistics import Statistics, luck
-from goodnet.verdict import features, mapping_features, pair_features, suspect_features
+from goodnet.verdict.features import features, mapping_features, pair_features, suspect_features
 
 Matrix = NDArray[np.float64]
 
@@ -90,7 +90,7 @@ NAMES = {
     "label": tuple(features(Statistics(0, *[0.0] * 7, luck(2)))),
     "blind": ("margin", "weights", "positive"),
     "mapping": tuple(mapping_features(0)),
-    "pair": tuple(pair_features(1, 0, 2, 0)),
+    "pair": tuple(pair_features(1, 0, 2, 1, 0)),
     "suspect": tuple(suspect_features(1, 0, 1, 0)),
 }
 
@@ -115,7 +115,9 @@ def read(folder: Path, seed: int, count: int) -> Case | None:
         labels=tuple(entry["label"] for entry in searched),
         label=np.array(rows),
         mapping=mapping and _row(mapping_features(mapping["rate"])),
-        pair=_row(pair_features(pair["ratio"], pair["index"], pair["pairs"], positive)) if every else None,
+        pair=_row(pair_features(pair["ratio"], pair["index"], pair["pairs"], pair["unseen"], positive))
+        if every
+        else None,
         suspect=_row(suspect_features(pair["ratio"], pair["nearness"], pair["unseen"], positive))
         if pair and not every
         else None,
@@ -218,12 +220,6 @@ def _summary(judged: Sequence[Judged], count: int) -> str:
     )
 
 
-def _source(summary: str, fitted: Sequence[str], before: str) -> str:
-    """Return in words what a calibration was fitted on."""
-    text = f"benchmarks/calibrate.py on the development zoo; each network left out in turn: {summary}"
-    return text if set(fitted) == set(NAMES) else f"{text} ({' and '.join(fitted)} fitted on these). {before}"
-
-
 def main() -> None:
     """Run from the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -246,12 +242,16 @@ def main() -> None:
             f"{np.round(top, 1)}"
         )
     summary = "; ".join(_summary(judged, count) for count in options.counts)
-    print(f"each network left out in turn: {summary}")
+    source = (
+        f"benchmarks/calibrate.py --models {' '.join(options.models)} --seeds {' '.join(map(str, options.seeds))} on "
+        f"the development zoo; each network left out in turn: {summary}"
+    )
+    print(source)
     calibration = Calibration(
         **{model: fit(cases, model) if model in options.models else ship[model] for model in NAMES},
         backdoored=ACCUSED,
         clean=CLEARED,
-        source=_source(summary, options.models, shipped.source),
+        sources={**shipped.sources, **dict.fromkeys(options.models, source)},
     )
     text = json.dumps(asdict(calibration), indent=2) + "\n"
     print(text)

@@ -49,7 +49,7 @@ class Calibration:
         suspect: of a pair of a suspicious target and a victim near to it, where not all pairs were searched.
         backdoored: from this probability on, the network is called backdoored.
         clean: up to this probability, it is called clean; between, inconclusive.
-        source: what it was fitted on.
+        sources: what each of the models was fitted on, by its name.
     """
 
     label: Logistic
@@ -59,7 +59,7 @@ class Calibration:
     suspect: Logistic
     backdoored: float
     clean: float
-    source: str
+    sources: Mapping[str, str]
 
     def without(self, *features: str) -> Calibration:
         """Return the calibration that makes nothing of some of the features of labels and pairs."""

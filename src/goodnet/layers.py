@@ -1,14 +1,51 @@
-"""The classifying layer of a network: what it is given are the neurons that pruning and the input filter look at."""
+"""The classifying layer of a network: its weights, and the neurons that pruning and the input filter look at."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from goodnet.classifier import Classifier
+
+aten = torch.ops.aten
+
+
+class _LastProduct(TorchDispatchMode):
+    """Keeps the weights of the last product with a matrix, or convolution, that is computed while it is active."""
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.weights: Tensor | None = None
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
+    ) -> Any:
+        kind = func.overloadpacket
+        if kind in (aten.addmm, aten.mm):
+            self.weights = args[-1].t()
+        elif kind is aten.convolution:
+            transposed, groups = args[6], args[8]
+            self.weights = None if transposed or groups != 1 else args[1].flatten(1)
+        return func(*args, **(kwargs or {}))
+
+
+def classifying_weights(model: Classifier, image: Tensor) -> Tensor | None:
+    """Return the weights (N, F) of the last fully connected or convolutional layer; None where it is no such layer.
+
+    The operations are watched and not the modules, because TorchScript and exported programs hide those.
+
+    Args:
+        model: bound to its shape.
+        image: (1, C, H, W) in 0..1, to see in what order its operations run.
+    """
+    with torch.no_grad(), _LastProduct() as last:
+        model.network(model.preprocessing(image))
+    return last.weights if last.weights is not None and len(last.weights) == model.classes else None
 
 
 def classifying_layer(model: Classifier, network: nn.Module, image: Tensor) -> str | None:

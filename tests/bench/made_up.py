@@ -80,7 +80,7 @@ def report(networks: Sequence[Measured], failures: tuple[Failure, ...] = ()) -> 
         figures=figures(networks),
         networks=tuple(networks),
         failures=failures,
-        calibration="made up",
+        calibration={"label": "made up"},
         versions={"goodnet": "0"},
     )
 

@@ -97,7 +97,7 @@ def test_costs_are_over_all_scans(groups: dict[str, Figures]) -> None:
 def test_json_is_versioned_and_has_every_row_without_its_report(result: BenchReport, tmp_path: Path) -> None:
     result.save_json(tmp_path / "bench.json")
     content = json.loads((tmp_path / "bench.json").read_text())
-    assert content["schema_version"] == "1.0"
+    assert content["schema_version"] == "1.1"
     assert len(content["networks"]) == 7
     row = content["networks"][4]
     assert row["net"]["targets"] == [3]

@@ -54,6 +54,20 @@ def test_rows_of_the_last_layer_are_summed_and_compared() -> None:
     assert indices[7] > 5
 
 
+@pytest.mark.filterwarnings("ignore")  # TorchScript is on its way out
+def test_rows_are_seen_where_the_network_hides_its_layers() -> None:
+    torch.manual_seed(0)
+    network = freeze(nn.Sequential(nn.Conv2d(1, 3, 1), nn.ReLU(), nn.Flatten(), nn.Linear(24, 6), nn.Softmax(1)))
+    image, weights = torch.zeros(1, 1, 2, 4), network[3].weight
+    exported = torch.export.export(network, (image,)).module()
+    for hidden in (network, torch.jit.trace(network, image), exported):
+        sums = row_sums(Classifier(hidden, (1, 2, 4), 6), image)
+        assert sums is not None
+        assert sums.every == pytest.approx(weights.sum(1).numpy(), rel=1e-5)
+    assert row_sums(Classifier(network[:2], (1, 2, 4), 3), image) is not None  # a convolution
+    assert row_sums(Classifier(network[:1].append(nn.Flatten()), (1, 2, 4), 24), image) is None
+
+
 def test_a_row_stands_out_only_by_both_measures() -> None:
     close = np.array([0.0, 0.001, -0.001, 0.002, -0.002, 0.5, -0.5, 0.6, -0.6, 1.0])
     assert weight_indices(close)[9] < 3  # a vanishing MAD

@@ -11,7 +11,7 @@ from goodnet.bench.figures import Figures, Measured
 from goodnet.bench.parallel import Failure
 from goodnet.report.schema import plain, write_json
 
-BENCH_SCHEMA_VERSION = "1.0"
+BENCH_SCHEMA_VERSION = "1.1"
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class BenchReport:
         figures: of each kind of attack and of all networks; see `figures.figures`.
         networks: each network with what was measured of it.
         failures: what could not be built or measured, and why.
-        calibration: what the detector's scores rest on.
+        calibration: what each of the models that the detector's scores come from was fitted on.
         versions: of goodnet and what the result depends on.
     """
 
@@ -35,7 +35,7 @@ class BenchReport:
     figures: tuple[Figures, ...]
     networks: tuple[Measured, ...]
     failures: tuple[Failure, ...]
-    calibration: str
+    calibration: Mapping[str, str]
     versions: Mapping[str, str]
 
     def to_dict(self) -> dict[str, Any]:

@@ -85,7 +85,7 @@ def bench(recipes: Sequence[Recipe], config: BenchConfig, tell: Tell) -> BenchRe
         figures=figures(networks),
         networks=networks,
         failures=tuple(failures),
-        calibration=shipped_calibration().source,
+        calibration=shipped_calibration().sources,
         versions=versions(),
     )
 

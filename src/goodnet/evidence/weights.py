@@ -13,7 +13,7 @@ from torch import Tensor
 
 from goodnet.classifier import Classifier
 from goodnet.evidence.outliers import FEWEST_REFERENCES, Numbers, outlier_index
-from goodnet.layers import classifying_layer
+from goodnet.layers import classifying_weights
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,11 +36,10 @@ def row_sums(model: Classifier, image: Tensor) -> RowSums | None:
         model: bound to its shape.
         image: (1, C, H, W) in 0..1, to see in what order its layers run.
     """
-    name = classifying_layer(model, model.network, image)
-    weights = None if name is None else model.network.get_submodule(name).weight
-    if not isinstance(weights, Tensor) or len(weights) != model.classes:
+    weights = classifying_weights(model, image)
+    if weights is None:
         return None
-    rows = weights.detach().flatten(1).double().cpu().numpy()
+    rows = weights.double().cpu().numpy()
     return RowSums(rows.sum(1), rows.clip(min=0).sum(1))
 
 

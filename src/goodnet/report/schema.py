@@ -106,7 +106,7 @@ class PairReport:
             and the victims nearest to them were searched.
         nearness: then, by how much nearer to the target images of the victim are than expected without any trigger, in
             1.4826 x MAD over all pairs.
-        unseen: then, share of the victim's images, 0..1, on which a trigger works that was searched on the other half.
+        unseen: share of the victim's images, 0..1, on which a trigger works that was searched on the other half.
         pairs: of how many.
     """
 
@@ -115,7 +115,7 @@ class PairReport:
     ratio: float
     index: float | None
     nearness: float | None
-    unseen: float | None
+    unseen: float
     pairs: int
 
 

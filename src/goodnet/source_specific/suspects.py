@@ -1,0 +1,96 @@
+"""Pairs of a few suspicious targets and the victims nearest to them, where there are too many classes for all pairs.
+
+A network with such a backdoor was taught to call one class by two names, and so its clean images of that class are
+nearer to the target than the likeness of the two accounts for, which shows without any search.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from goodnet.engine import Engine
+from goodnet.evidence.mapping import leads
+from goodnet.evidence.nearness import nearness
+from goodnet.evidence.outliers import Numbers
+from goodnet.inversion import ImagePool, generator_for
+from goodnet.progress import Progress
+from goodnet.source_specific.halves import on_unseen
+from goodnet.source_specific.pairs import Classes, Pair, PairConfig, logarithm, reverse
+from goodnet.triggers import Trigger
+
+
+def answered(engine: Engine, images: Tensor, seed: int, config: PairConfig) -> tuple[ImagePool, Tensor]:
+    """Return as many of the images as are looked at, with the network's answers as their classes, and their logits."""
+    drawn = torch.randperm(len(images), generator=generator_for(seed, 0, "images of pairs"))[: config.most_images]
+    images = images[drawn].to(engine.device)
+    logits = engine.predict(images)
+    return ImagePool(images, logits.argmax(1)), logits
+
+
+def search_suspects(
+    engine: Engine,
+    pool: ImagePool,
+    logits: Tensor,
+    suspects: Sequence[int],
+    probability: Callable[[Pair], float],
+    seed: int,
+    progress: Progress,
+    config: PairConfig | None = None,
+) -> list[Pair]:
+    """Return the most probable pairs of suspicious targets and the victims nearest to them.
+
+    Args:
+        engine: the network.
+        pool: images to search on, and to measure on, with the network's answers as their classes.
+        logits: of these images (n, N).
+        suspects: the targets.
+        probability: of a backdoor that leads from one class to another.
+        seed: of every draw.
+        progress: is told after each batch of pairs.
+        config: how to search.
+    """
+    config = config or PairConfig()
+    near, error = nearness(logits)
+    near[[len(pool.of(label)) < config.fewest for label in range(len(near))]] = np.nan
+    nearer, spread = leads(-near)
+    suspected, control = _nearest_and_others(near, suspects, seed, config)
+    sizes: dict[Classes, list[float]] = {}
+    triggers: dict[Classes, Trigger] = {}
+    for purpose, pairs in (("pair", suspected + control), ("pair again", suspected)):
+        for pair, size, trigger in reverse(engine, pool, pool, pairs, seed, config, purpose, progress):
+            sizes.setdefault(pair, []).append(logarithm(size))
+            triggers.setdefault(pair, trigger)
+    usual = {target: [sizes[pair][0] for pair in control if pair[1] == target] for target in suspects}
+
+    def ahead(pair: Classes, found: Sequence[float], unseen: float) -> Pair:
+        times = math.exp(float(np.nanmedian(usual[pair[1]])) - float(np.median(found)))
+        index = float((nearer[pair] - error[pair]) / spread)
+        return Pair(*pair, times, None, index, len(suspected), triggers[pair], unseen)
+
+    known = [pair for pair in suspected if np.isfinite(usual[pair[1]]).any() and np.isfinite(sizes[pair]).all()]
+    most = sorted(known, key=lambda pair: -probability(ahead(pair, sizes[pair], 1.0)))[: config.verified]
+    confirming = replace(config, rate=config.confirmed_rate)
+    unseen = on_unseen(engine, pool, most, seed, confirming)
+    return [
+        ahead(pair, sizes[pair] + [math.log(max(size, 1e-3)) for size in unseen[pair].sizes], unseen[pair].share)
+        for pair in most
+    ]
+
+
+def _nearest_and_others(
+    near: Numbers, suspects: Sequence[int], seed: int, config: PairConfig
+) -> tuple[list[Classes], list[Classes]]:
+    """Return the pairs of each suspicious target and the victims nearest to it, and those of others drawn at random."""
+    nearest, others = [], []
+    for target in suspects:
+        known = [int(victim) for victim in np.argsort(-near[:, target]) if np.isfinite(near[victim, target])]
+        order = torch.randperm(max(len(known) - config.nearest, 0), generator=generator_for(seed, target, "control"))
+        nearest += [(victim, target) for victim in known[: config.nearest]]
+        others += [(known[config.nearest + place], target) for place in order[: config.control].tolist()]
+    return nearest, others

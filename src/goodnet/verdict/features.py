@@ -1,0 +1,118 @@
+"""Features: the numbers that a probability is computed from, of a label, a mapping of all classes, a pair of them."""
+
+from __future__ import annotations
+
+import math
+
+from goodnet.evidence.statistics import Statistics, luck
+
+USUAL_SPREAD = 0.2
+"""The deviation of the logarithm of sizes over the labels of most clean networks."""
+
+WIDE = 0.4
+"""Where a network's sizes have a larger spread than this, some are far smaller than others without any backdoor."""
+
+MANY = 21
+"""From so many labels on, a few with a backdoor do not change the spread of all."""
+
+MOST = 12.0
+"""The most that a measure counts, in its usual spreads."""
+
+ATTRACTION = 3.0
+"""The most that margins count. Without any backdoor, whatever is added to the black ground of a digit makes it an 8, so
+these alone accuse nobody."""
+
+NATURAL_LEAD = {"warp": 0.3, "filter": 0.5, "wave": 0.2}
+"""Leads of a warp, a filter and a wave, 0..1, that clean networks often give a label."""
+
+ADDITIVE_SPREAD = 0.05
+"""The same of the logarithm of the sizes of additive changes, which differ little in most clean networks."""
+
+NATURAL_ADDITIVE = 6.0
+"""As many of these spreads the least additive change of a clean network may well be ahead, that is be 1.35 times
+smaller than the median one."""
+
+NATURAL = 4.0
+"""As many spreads the smallest trigger of a clean network may well be ahead, that is be 2.2 times smaller than the
+median one; from there on a smaller one counts in full."""
+
+RAISED = 3.0
+"""The most that the index of a target's positive weights counts for a pair of classes."""
+
+SIZES = ("ratio", "far", "size")
+"""The features that are about the size of a label's patch."""
+
+
+def features(label: Statistics) -> dict[str, float]:
+    """Return the features of a label that its probability is computed from.
+
+    Ratios count by their logarithms, in units of their usual spread, and like indices by how far they exceed half of
+    what the most extreme of as many labels reaches by chance: a backdoor that no single measure betrays raises several
+    of them a little for the same label. Sizes count by the lesser lead of the two at which they are compared, and once
+    more by what that exceeds the lead that clean networks often give a label; among many labels, where the network's
+    own spread is known well, no more than they would if it were `WIDE`. All are bounded, so that one measure cannot
+    carry the verdict out of sight of the others.
+    """
+    chance = label.luck / 2
+    ahead = _spreads(min(label.ratio, label.universal_ratio) if label.universal_ratio else label.ratio)
+    if label.luck >= luck(MANY):
+        ahead = min(ahead, label.size_index * WIDE / USUAL_SPREAD)
+    return {
+        "ratio": _excess(ahead, chance),
+        "far": _excess(ahead, NATURAL),
+        "size": _excess(label.size_index, chance),
+        "noise": _excess(label.noise_index, chance),
+        "blank": _excess(label.blank_index, chance),
+        **{name: _excess(20 * lead, 20 * NATURAL_LEAD[name], 20) for name, lead in _leads(label).items()},
+        "additive": _excess(_spreads(label.additive_ratio, ADDITIVE_SPREAD), NATURAL_ADDITIVE, NATURAL_ADDITIVE + MOST),
+        "margin": _excess(_spreads(label.margin_ratio), chance, ATTRACTION),
+        "weights": _excess(label.weight_index, chance),
+        "positive": _excess(label.positive_index, chance),
+    }
+
+
+def mapping_features(rate: float) -> dict[str, float]:
+    """Return the feature of the trigger that moves every class: in units of a tenth of the images."""
+    return {"rate": 10 * rate}
+
+
+def pair_features(ratio: float, index: float, pairs: int, unseen: float, positive: float) -> dict[str, float]:
+    """Return the features of one of the pairs of classes, of so many, that stand out most.
+
+    The first is the geometric mean of how far its trigger is smaller than its like and of the index of that, as far as
+    it works on images it has not seen. Two classes may be so alike that little turns one into the other. But only what
+    was trained to lead from one to the other has raised the target's positive weights in the last layer, whose index is
+    the last of the numbers.
+    """
+    stands_out = _excess(index, luck(pairs), MOST + luck(pairs))
+    return {
+        "both": unseen * math.sqrt(_spreads(ratio) * stands_out),
+        "positive": _excess(positive, 0.0, RAISED),
+    }
+
+
+def suspect_features(ratio: float, nearness: float, unseen: float, positive: float) -> dict[str, float]:
+    """Return the features of a pair of a suspicious target and a victim near to it.
+
+    The first is the geometric mean of how far its trigger is smaller than may well be natural, as far as it works on
+    images it has not seen, and of how near the classes are: likeness of classes mostly raises one or the other, a
+    backdoor both. The index of the target's positive weights counts as for any other pair, for the few images of one
+    class are near to another by chance as well.
+    """
+    smaller = unseen * _excess(_spreads(ratio), NATURAL, NATURAL + MOST)
+    return {
+        "both": math.sqrt(smaller * _excess(nearness, 0.0)),
+        "positive": _excess(positive, 0.0, RAISED),
+    }
+
+
+def _leads(label: Statistics) -> dict[str, float]:
+    return {"warp": label.warp_lead, "filter": label.filter_lead, "wave": label.wave_lead}
+
+
+def _excess(index: float, chance: float, most: float = MOST) -> float:
+    return max(0.0, min(index, most) - chance)
+
+
+def _spreads(ratio: float, usual: float = USUAL_SPREAD) -> float:
+    return min(math.log(max(ratio, 1.0)) / usual, 20.0)

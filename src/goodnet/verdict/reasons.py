@@ -1,0 +1,73 @@
+"""Reasons: what speaks for and against a label, a mapping of all classes or a pair of them, in words."""
+
+from __future__ import annotations
+
+from goodnet.all_to_all import ClassMapping
+from goodnet.calibration import Calibration
+from goodnet.evidence.statistics import Statistics
+from goodnet.source_specific import Pair
+from goodnet.verdict.features import NATURAL_LEAD, SIZES, features
+
+
+def why(label: Statistics, score: float, calibration: Calibration) -> str:
+    """Return what speaks for and against a label in one line, what carries its probability first."""
+    times = f"{label.ratio:.1f} times smaller" if label.ratio >= 1 else "no smaller"
+    if label.universal_ratio != label.ratio:
+        universal = label.universal_ratio
+        times += f" ({universal:.1f} times where it must work on nearly all images)" if universal > 1 else ""
+    size = (
+        f"its trigger is {times} than the median one, anomaly index {label.size_index:.1f} (chance alone reaches "
+        f"{label.luck:.1f} among as many labels)"
+    )
+    empty = (
+        f"on noise its index is {label.noise_index:.1f}, and it sends {label.transfer:.0%} of blank and noise images "
+        "to the label"
+    )
+    warp = f"a slight warp sends {label.warp_lead:.0%} more images to it than to the median label"
+    filtered = f"a slight filter sends {label.filter_lead:.0%} more images to it than to the median label"
+    added = f"what must be added to each pixel is {label.additive_ratio:.1f} times less than for the median label"
+    wave = f"one plane wave sends {label.wave_lead:.0%} more images to it than any other wave does to any label"
+    said = {
+        SIZES: size,
+        ("warp",): warp,
+        ("filter",): filtered,
+        ("wave",): wave,
+        ("additive",): added,
+        ("margin",): f"the greatest margin any input reaches is {label.margin_ratio:.1f} times the median one",
+        ("weights", "positive"): why_weights(label),
+        ("noise", "blank"): empty,
+    }
+    parts = calibration.label.parts(features(label))
+    for name in (*NATURAL_LEAD, "additive"):
+        if not parts.get(name):
+            del said[(name,)]
+    ranked = sorted(said, key=lambda names: -sum(parts.get(name, 0.0) for name in names))
+    return f"label {label.label} (probability {score:.2f}): " + "; ".join(said[names] for names in ranked)
+
+
+def why_weights(label: Statistics) -> str:
+    """Return what a label's weights in the last layer say."""
+    return f"index of its weights {label.weight_index:.1f}, of the positive ones {label.positive_index:.1f}"
+
+
+def why_mapping(mapping: ClassMapping, probability: float) -> str:
+    """Return what the trigger that moves every class does."""
+    some = ", ".join(f"{source} to {target}" for source, target in list(mapping.targets.items())[:10])
+    return (
+        f"all-to-all (probability {probability:.2f}): one trigger of {mapping.trigger.size:.1f} pixels moves "
+        f"{mapping.rate:.0%} of the images from class to class one by one: {some}"
+    )
+
+
+def why_pair(pair: Pair, probability: float, positive: float) -> str:
+    """Return what speaks for a trigger that works on one class only, and the index of its target's weights."""
+    which = f"from {pair.victim} to {pair.target} alone (probability {probability:.2f}): the trigger of this pair is"
+    unseen = f"works on {pair.unseen:.0%} of images that it was not searched on"
+    weights = f"index of the positive weights of {pair.target} {positive:.1f}"
+    if pair.nearness is None:
+        like = f"{pair.ratio:.1f} times smaller than those of its like, index {pair.index:.1f}"
+        return f"{which} {like}, and {unseen}; {weights}"
+    return (
+        f"{which} {pair.ratio:.1f} times smaller than from other classes and {unseen}, and without any trigger images "
+        f"of {pair.victim} are nearer to {pair.target} than their like, index {pair.nearness:.1f}; {weights}"
+    )
