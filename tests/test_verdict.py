@@ -12,7 +12,7 @@ from goodnet.evidence.statistics import Statistics, luck, without_images
 from goodnet.evidence.weights import RowSums
 from goodnet.source_specific import Pair
 from goodnet.triggers import Trigger
-from goodnet.verdict import by_what_it_does, change_of, changes_that_count, decide, decide_blind, pair_probability
+from goodnet.verdict import by_what_it_does, change_of, decide, decide_blind, pair_probability
 from goodnet.verdict.features import NATURAL_LEAD, features
 
 
@@ -169,11 +169,3 @@ def test_a_trigger_for_each_image_is_looked_for_only_where_the_patch_tells_next_
     assert by_what_it_does(large, shipped_calibration())
     assert not by_what_it_does(small, shipped_calibration())
     assert not by_what_it_does(replace(large, warp_lead=0.9, filter_lead=0.9), shipped_calibration())
-
-
-def test_changes_count_for_a_label_beyond_what_clean_networks_have() -> None:
-    shipped, usual = shipped_calibration(), label(3, 0.5, 1.0)
-    assert changes_that_count(usual, shipped) == set()
-    natural = replace(usual, **{f"{name}_lead": lead for name, lead in NATURAL_LEAD.items()})
-    assert changes_that_count(natural, shipped) == set()
-    assert changes_that_count(replace(natural, filter_lead=0.95, wave_lead=0.9), shipped) == {"filter"}

@@ -16,7 +16,7 @@ from goodnet.budget import Budget
 from goodnet.calibration import Calibration
 from goodnet.checkpoint import Checkpoint
 from goodnet.engine import Engine
-from goodnet.evidence.agreement import agreed, agreed_changes
+from goodnet.evidence.agreement import agreed
 from goodnet.evidence.margins import greatest_margins
 from goodnet.evidence.outliers import FEWEST_REFERENCES
 from goodnet.evidence.statistics import Elsewhere, Statistics, statistics
@@ -25,10 +25,10 @@ from goodnet.evidence.weights import row_sums
 from goodnet.inversion import ImagePool
 from goodnet.progress import Progress
 from goodnet.search import RATE, UNIVERSAL_RATE, Found, Search
-from goodnet.slight import FoundChange, SlightConfig
+from goodnet.slight import FoundChange
 from goodnet.source_specific import Pair
 from goodnet.triggers import Patch
-from goodnet.verdict import Decision, by_what_it_does, change_of, changes_that_count, decide, pair_probability
+from goodnet.verdict import Decision, by_what_it_does, change_of, decide, pair_probability
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,15 +99,11 @@ class Examination:
         findings = self._judge(found, elsewhere, skipped)
         changes: dict[str, dict[int, FoundChange]] = {}
         if not self._clear(findings):
-            changes = self._changes(budget.slight, decided) if few else {}
-            waves = wave_leads(engine, pool, seed, budget.waves)
-            elsewhere = _with_changes(replace(elsewhere, waves=waves), changes)
+            changes = self._changes(decided) if few else {}
+            elsewhere = self._with_changes(elsewhere, changes)
             findings = self._judge(found, elsewhere, skipped)
         if few and not self._clear(findings) and findings.decision.score >= budget.doubtful:
             found = agreed(found, patches.again(found))
-            again = self._changes(self._telling(findings), decided, start=1)
-            changes |= {kind: agreed_changes(changes[kind], more) for kind, more in again.items()}
-            elsewhere = _with_changes(elsewhere, changes)
             findings = self._judge(found, elsewhere, skipped)
         # A trigger that sends all to one class already does a half or a third of what such a mapping would explain.
         several = engine.classifier.classes >= FEWEST_REFERENCES
@@ -151,18 +147,24 @@ class Examination:
             pairs = source_specific.search_suspects(engine, pool, logits, suspects, probability, seed, progress, config)
         return max(pairs, key=probability, default=None)
 
-    def _changes(
-        self, kinds: Sequence[SlightConfig], labels: Sequence[int], start: int = 0
-    ) -> dict[str, dict[int, FoundChange]]:
-        """Return for each kind of slight change the one found for each label, from one of several random starts."""
-        given = (self.engine, self.pool, self.held_out, labels, self.seed, self.progress)
-        return {each.family.name: slight.search(*given, each, start) for each in kinds}
+    def _changes(self, labels: Sequence[int]) -> dict[str, dict[int, FoundChange]]:
+        """Return for each kind of slight change the one found for each label."""
+        engine, pool, held_out = self.engine, self.pool, self.held_out
+        return {
+            each.family.name: slight.search(engine, pool, held_out, labels, self.seed, self.progress, each)
+            for each in self.budget.slight
+        }
 
-    def _telling(self, findings: Findings) -> list[SlightConfig]:
-        """Return the kinds of slight changes that speak for a label that may be a target."""
-        doubtful = [label for label, score in findings.decision.scores.items() if score >= self.budget.doubtful]
-        names = {name for label in doubtful for name in changes_that_count(findings.evidence[label], self.calibration)}
-        return [each for each in self.budget.slight if each.family.name in names]
+    def _with_changes(self, elsewhere: Elsewhere, changes: Mapping[str, Mapping[int, FoundChange]]) -> Elsewhere:
+        """Return what is known of labels beside their patches, and what changes and single waves do for them."""
+        at_one_size = {name: of for name, of in changes.items() if name != "additive"}
+        added = changes.get("additive", {})
+        return replace(
+            elsewhere,
+            changes={name: {label: each.rate for label, each in of.items()} for name, of in at_one_size.items()},
+            additives={label: each.size if each.rate >= RATE else math.inf for label, each in added.items()},
+            waves=wave_leads(self.engine, self.pool, self.seed, self.budget.waves),
+        )
 
     def _large(self, found: Sequence[Found]) -> dict[int, FoundChange]:
         """Return for those of flagged labels whose trigger is large its coarse patch."""
@@ -226,14 +228,3 @@ class Examination:
         searched = [evidence[each.label] for each in found if each.trigger]
         decision = decide(searched, [*skipped, *failed], self.calibration, mapping, pair)
         return Findings(found, evidence, decision, mapping=mapping, pair=pair)
-
-
-def _with_changes(elsewhere: Elsewhere, changes: Mapping[str, Mapping[int, FoundChange]]) -> Elsewhere:
-    """Return what is known of labels beside their patches, and what slight changes do for them."""
-    at_one_size = {name: of for name, of in changes.items() if name != "additive"}
-    added = changes.get("additive", {})
-    return replace(
-        elsewhere,
-        changes={name: {label: each.rate for label, each in of.items()} for name, of in at_one_size.items()},
-        additives={label: each.size if each.rate >= RATE else math.inf for label, each in added.items()},
-    )

@@ -71,7 +71,6 @@ def search(
     seed: int,
     progress: Progress,
     config: SlightConfig,
-    start: int = 0,
 ) -> dict[int, FoundChange]:
     """Return the change found for each label.
 
@@ -83,31 +82,22 @@ def search(
         seed: of every draw.
         progress: is told after each batch of labels.
         config: how to search.
-        start: from which of several random starts.
     """
     found: dict[int, FoundChange] = {}
-    stage = f"{config.family.name}s" if start == 0 else f"{config.family.name}s {start + 1}"
     size = labels_per_batch(engine.classifier.classes, config.inversion.images_per_step)
     for batch, full in filled_batches(labels, size):
-        for label, each in zip(batch, _search(engine, pool, held_out, full, seed, config, start), strict=False):
+        for label, each in zip(batch, _search(engine, pool, held_out, full, seed, config), strict=False):
             found[label] = each
-        progress.update(stage, len(found), len(labels), engine.cost)
+        progress.update(f"{config.family.name}s", len(found), len(labels), engine.cost)
     return found
 
 
 def _search(
-    engine: Engine,
-    pool: ImagePool,
-    held_out: ImagePool,
-    batch: Sequence[int],
-    seed: int,
-    config: SlightConfig,
-    start: int,
+    engine: Engine, pool: ImagePool, held_out: ImagePool, batch: Sequence[int], seed: int, config: SlightConfig
 ) -> list[FoundChange]:
     family, shape = config.family, pool.shape
-    name = family.name if start == 0 else f"{family.name} {start + 1}"
     starts, draws, tests = (
-        [generator_for(seed, label, f"{of} of {name}") for label in batch] for of in ("start", "search", "test")
+        [generator_for(seed, label, f"{of} of {family.name}") for label in batch] for of in ("start", "search", "test")
     )
     parameters = invert(engine, family, family.start(starts, shape), batch, pool, config.inversion, draws)
     parameters = family.limited(parameters, config.size)

@@ -6,9 +6,8 @@ from dataclasses import replace
 import pytest
 import torch
 
-from goodnet.evidence.agreement import agreed, agreed_changes
+from goodnet.evidence.agreement import agreed
 from goodnet.search import Found
-from goodnet.slight import FoundChange
 from goodnet.triggers import Trigger
 
 
@@ -37,12 +36,3 @@ def test_a_failed_search_leaves_the_other_as_it_is() -> None:
     assert agreed([failed], [good]) == [good]
     (both,) = agreed([failed], [replace(failed)])
     assert math.isnan(both.size)
-
-
-def test_a_change_that_one_start_alone_finds_counts_by_half() -> None:
-    weak, strong = (Trigger(3, torch.zeros(1, 2, 2), torch.zeros(3, 2, 2)) for _ in range(2))
-    one, other = {3: FoundChange(0.1, weak, 2.0)}, {3: FoundChange(0.9, strong, 8.0)}
-    for both in agreed_changes(one, other), agreed_changes(other, one):
-        assert both[3].rate == pytest.approx(0.5)
-        assert both[3].size == pytest.approx(4.0)
-        assert both[3].trigger is strong

@@ -7,11 +7,10 @@ on chance, and the smallest of ten labels' triggers may be small by chance alone
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 from goodnet.search import Found
-from goodnet.slight import FoundChange
 
 
 def agreed(first: Sequence[Found], second: Sequence[Found]) -> list[Found]:
@@ -37,20 +36,3 @@ def _agreed(first: Found, second: Found) -> Found:
         universal_size=math.sqrt(small.universal_size * large.universal_size),
         transfer={name: (value + large.transfer[name]) / 2 for name, value in small.transfer.items()},
     )
-
-
-def agreed_changes(first: Mapping[int, FoundChange], second: Mapping[int, FoundChange]) -> dict[int, FoundChange]:
-    """Return for each label what two searches for a slight change found together.
-
-    That is the mean of the rates and the geometric mean of the sizes, with the change that sends more images to it.
-
-    Args:
-        first: the change that one search found for each label.
-        second: what the other found of the same labels.
-    """
-    together = {}
-    for label, one in first.items():
-        other = second[label]
-        best = max(one, other, key=lambda each: (each.rate, -each.size))
-        together[label] = FoundChange((one.rate + other.rate) / 2, best.trigger, math.sqrt(one.size * other.size))
-    return together

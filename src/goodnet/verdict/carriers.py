@@ -8,20 +8,11 @@ from goodnet.calibration import Calibration
 from goodnet.evidence.statistics import Statistics
 from goodnet.verdict.features import SIZES, features
 
-CHANGES = ("warp", "filter", "additive")
-"""The slight changes of the whole image that are searched."""
-
-
-def changes_that_count(label: Statistics, calibration: Calibration) -> set[str]:
-    """Return which of `CHANGES` speak for a label."""
-    parts = calibration.label.parts(features(label))
-    return {name for name in CHANGES if parts.get(name, 0.0) > 0}
-
 
 def change_of(label: Statistics, calibration: Calibration) -> str | None:
-    """Return which of `CHANGES` speaks most for a label, or None where its patch speaks more."""
+    """Return "warp", "filter" or "additive", whichever speaks most for a label, or None where its patch speaks more."""
     parts = Counter(calibration.label.parts(features(label)))  # what the calibration leaves out counts nothing
-    most = max(CHANGES, key=lambda name: parts[name])
+    most = max(("warp", "filter", "additive"), key=lambda name: parts[name])
     return most if parts[most] > sum(parts[name] for name in SIZES) else None
 
 
