@@ -142,8 +142,9 @@ class Examination:
             pairs = source_specific.search(engine, self.pool, self.held_out, seed, progress, config)
         else:
             pool, logits = self._answered
-            scores = findings.decision.scores
-            suspects = sorted(scores, key=lambda label: (-scores[label], label))[: config.suspects]
+            scores, evidence = findings.decision.scores, findings.evidence
+            ranked = sorted(scores, key=lambda label: (-evidence[label].positive_index, -scores[label], label))
+            suspects = ranked[: config.suspects]
             pairs = source_specific.search_suspects(engine, pool, logits, suspects, probability, seed, progress, config)
         return max(pairs, key=probability, default=None)
 

@@ -34,7 +34,7 @@ class PairConfig:
             to most images of its victim it does to all; between classes that are alike, the last images need much more.
         halvings: of the images of a pair that is searched on halves of them.
         most_labels: with more labels than this, not all pairs are searched: there are too many.
-        suspects: so many of the most suspicious labels are searched as targets then.
+        suspects: so many of the labels with the most positive weights in the last layer are searched as targets then.
         nearest: for each of these, so many victims whose images are nearest to it without any trigger.
         control: and so many of the others, drawn at random, as the measure of what is usual.
         fewest: images that a victim must have then.
