@@ -139,6 +139,6 @@ def reverse(
         yield from zip(batch, sizes.tolist(), family.triggers(parameters, targets), strict=True)
 
 
-def logarithm(size: float) -> float:
-    """Return the logarithm of a trigger's size; NaN where it is infinite."""
-    return math.log(max(size, 1e-3)) if math.isfinite(size) else math.nan
+def logarithm(size: float, unreached: float = math.nan) -> float:
+    """Return the logarithm of a trigger's size; `unreached` where that is infinite."""
+    return math.log(max(size, 1e-3)) if math.isfinite(size) else unreached

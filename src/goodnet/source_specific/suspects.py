@@ -78,7 +78,7 @@ def search_suspects(
     confirming = replace(config, rate=config.confirmed_rate)
     unseen = on_unseen(engine, pool, most, seed, confirming)
     return [
-        ahead(pair, sizes[pair] + [math.log(max(size, 1e-3)) for size in unseen[pair].sizes], unseen[pair].share)
+        ahead(pair, sizes[pair] + [logarithm(size, math.inf) for size in unseen[pair].sizes], unseen[pair].share)
         for pair in most
     ]
 
