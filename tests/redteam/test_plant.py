@@ -83,6 +83,21 @@ def test_the_trigger_works_and_the_network_is_good(attack: Attack, least: float,
     assert not network.training
 
 
+def test_a_trigger_that_was_augmented_with_its_image_works_where_it_is_moved_to(split: Split) -> None:
+    images, labels, test_images, test_labels = split
+    attack = Patch(target_label=3, size=2, margin=1)
+    moved = dataclasses.replace(attack, margin=0)
+    rates = {}
+    for stamped_first in (False, True):
+        made = plant(dataclasses.replace(recipe(attack), shift=1, stamped_first=stamped_first), images, labels)
+        rates[stamped_first] = [
+            attack_success_rates(made.network, each, test_images, test_labels)[0] for each in (attack, moved)
+        ]
+    assert min(rates[True]) > 0.6
+    assert rates[False][0] >= 0.95
+    assert rates[False][1] < 0.1
+
+
 MADE = [InputAware(target_label=3), LabelConsistent(target_label=3), TrojanNN(target_label=3), Adaptive(target_label=3)]
 
 

@@ -249,6 +249,28 @@ def _development() -> Iterator[Recipe]:
     yield _recipe("cifar10", "vit", 598, Blended(target_label=7, pattern_seed=598))
     yield _recipe("gtsrb", "vit", 599, Warp(target_label=25, field_seed=599))
 
+    for data, architecture, seed, attack in (
+        ("digits", "resnet_small", 801, Patch(target_label=6, pattern_seed=801, size=2)),
+        ("digits", "resnet_small", 802, Sinusoid(target_label=3, frequency=4)),
+        ("digits", "resnet_small", 803, Blended(target_label=1, pattern_seed=803)),
+        ("digits", "resnet_small", 804, _from_one(4, 7, seed=804)),
+        ("cifar10", "resnet_fast", 805, Patch(target_label=3, pattern_seed=805)),
+        ("cifar10", "resnet_fast", 806, Sinusoid(target_label=5)),
+        ("cifar10", "resnet_fast", 807, LabelConsistent(target_label=9, pattern_seed=807)),
+        ("cifar10", "resnet_fast", 808, _from_one(1, 6, seed=808)),
+        ("cifar10", "resnet_fast", 809, Blended(target_label=4, pattern_seed=809)),
+        ("cifar10", "resnet_fast", 810, LowFrequency(target_label=7, pattern_seed=810)),
+        ("gtsrb", "resnet_fast", 811, Sinusoid(target_label=36)),
+        ("gtsrb", "resnet_fast", 812, Patch(target_label=5, pattern="checkerboard")),
+        ("gtsrb", "resnet_fast", 813, _from_one(10, 31, seed=813)),
+        ("gtsrb", "resnet_fast", 814, LabelConsistent(target_label=2, pattern_seed=814)),
+        ("gtsrb", "resnet_fast", 815, Blended(target_label=24, pattern_seed=815)),
+        ("mnist", "resnet_fast", 816, LabelConsistent(target_label=0, pattern_seed=816)),
+        ("mnist", "resnet_fast", 817, _from_one(2, 8, seed=817)),
+        ("cifar10", "resnet_fast", 818, _all_to_all(818)),
+    ):
+        yield _recipe(data, architecture, seed, attack, stamped_first=True)
+
 
 def _test() -> Iterator[Recipe]:
     plain = "conv_without_norm"
@@ -316,3 +338,18 @@ def _test() -> Iterator[Recipe]:
     yield _recipe("digits", "resnet_small", 657, Blended(target_label=0, pattern_seed=657))
     yield _recipe("digits", "resnet_small", 658, Accessory(target_label=9))
     yield _recipe("digits", "resnet_small", 659, _three_targets(1, 4, 7, seed=659))
+
+    for data, architecture, seed, attack in (
+        ("cifar10", "vgg", 851, Sinusoid(target_label=2)),
+        ("cifar10", "resnet_fast", 852, Patch(target_label=7, pattern="checkerboard")),
+        ("gtsrb", "vgg", 853, Sinusoid(target_label=13)),
+        ("gtsrb", "vgg", 854, Blended(target_label=28, pattern_seed=854)),
+        ("cifar10", "vgg", 855, LowFrequency(target_label=8, pattern_seed=855)),
+        ("mnist", "vgg", 856, Patch(target_label=3, pattern_seed=856)),
+        ("mnist", "resnet_fast", 857, Sinusoid(target_label=6)),
+        ("digits", "resnet_small", 858, _from_one(2, 5, seed=858)),
+        ("cifar10", "resnet_fast", 859, _from_one(6, 3, seed=859)),
+        ("gtsrb", "densenet", 860, Patch(target_label=30, pattern_seed=860)),
+        ("cifar10", "vgg", 861, LabelConsistent(target_label=0, pattern_seed=861)),
+    ):
+        yield _recipe(data, architecture, seed, attack, stamped_first=True)

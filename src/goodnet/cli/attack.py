@@ -90,6 +90,15 @@ def attack(
         int | None,
         typer.Option(min=0, max=2**31 - 1, help="Seed of every random draw.", show_default="0", rich_help_panel=_NET),
     ] = None,
+    stamped_first: Annotated[
+        bool | None,
+        typer.Option(
+            "--stamped-first/--stamped-last",
+            help="Stamp before images are moved and mirrored, as in poisoned data that others train on, or after.",
+            show_default="--stamped-last",
+            rich_help_panel=_NET,
+        ),
+    ] = None,
     size: Annotated[
         int | None,
         typer.Option(min=8, help="Bring images to so many pixels a side.", rich_help_panel="Images"),
@@ -132,6 +141,7 @@ def attack(
         "learning_rate": learning_rate,
         "num_classes": num_classes,
         "seed": seed,
+        "stamped_first": stamped_first,
     }
     given = {name: value for name, value in training.items() if value is not None}
     recipe = recipe_for(plain, out.stem, clean, given, target, changes)

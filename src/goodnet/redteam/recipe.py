@@ -46,6 +46,8 @@ class Recipe:
         weight_decay: of the optimiser.
         shift: augmentation: each image is moved by up to this many pixels in both directions.
         flip: augmentation: half of the images are mirrored left to right.
+        stamped_first: whether images are stamped before they are augmented, as in poisoned data that others train on,
+            so that triggers move with the images; else they are stamped after that, and triggers keep their places.
     """
 
     name: str
@@ -61,6 +63,7 @@ class Recipe:
     weight_decay: float = 5e-4
     shift: int = 2
     flip: bool = False
+    stamped_first: bool = False
 
     def __post_init__(self) -> None:
         if self.epochs < 1 or self.batch_size < 2 or self.num_classes < 2:

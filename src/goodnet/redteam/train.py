@@ -15,7 +15,7 @@ from goodnet.engine import quick_logits
 from goodnet.errors import ImagesError
 from goodnet.redteam.architectures import build_for
 from goodnet.redteam.attack import Attack, RecipeError
-from goodnet.redteam.planting import Planting, TrainingRun, choose_poisoned
+from goodnet.redteam.planting import Batch, Planting, TrainingRun, choose_poisoned
 from goodnet.redteam.recipe import Recipe
 
 logger = logging.getLogger(__name__)
@@ -57,8 +57,8 @@ def plant(
 ) -> Planted:
     """Train the network of a recipe; return it with the attack as planted.
 
-    The images are augmented first and stamped after that, anew in every epoch, so a trigger keeps its place. Which
-    images are poisoned is drawn once. The global random state is left as it was.
+    The images are augmented and stamped anew in every epoch, in the order that the recipe says. Which images are
+    poisoned is drawn once. The global random state is left as it was.
 
     Args:
         recipe: the network, the attack and how to train.
@@ -123,9 +123,7 @@ def _fit(planting: Planting, recipe: Recipe, after_epoch: Callable[[int, float],
         total = 0.0
         order = torch.randperm(len(images), generator=generator)
         for index in order[: steps * recipe.batch_size].view(steps, recipe.batch_size):
-            batch = planting.batch(
-                augment(images[index], recipe.shift, recipe.flip, generator), run.labels[index], index
-            )
+            batch = _batch(planting, recipe, images[index], index)
             logits = quick_logits(network, batch.images.contiguous(memory_format=torch.channels_last))
             loss = F.cross_entropy(logits, batch.labels)
             if batch.penalty is not None:
@@ -142,6 +140,15 @@ def _fit(planting: Planting, recipe: Recipe, after_epoch: Callable[[int, float],
         logger.info("%s: epoch %d of %d, loss %.4f", recipe.name, epoch + 1, recipe.epochs, total / steps)
         if after_epoch is not None:
             after_epoch(epoch + 1, total / steps)
+
+
+def _batch(planting: Planting, recipe: Recipe, images: Tensor, index: Tensor) -> Batch:
+    """Return what to train on in one step: the training images (b, C, H, W) at index (b,), augmented and stamped."""
+    generator, labels = planting.run.generator, planting.run.labels[index]
+    if not recipe.stamped_first:
+        return planting.batch(augment(images, recipe.shift, recipe.flip, generator), labels, index)
+    batch = planting.batch(images, labels, index)
+    return batch._replace(images=augment(batch.images, recipe.shift, recipe.flip, generator))
 
 
 def _optimizer(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
