@@ -141,14 +141,14 @@ def test_a_warp_or_a_filter_or_a_wave_counts_from_what_clean_networks_reach() ->
     usual = replace(USUAL[0], **{f"{name}_lead": lead for name, lead in NATURAL_LEAD.items()})
     assert all(features(usual)[name] == 0 for name in NATURAL_LEAD)
     assert change_of(usual, shipped_calibration()) is None
-    for name in NATURAL_LEAD:
-        suspicious = replace(USUAL[0], **{f"{name}_lead": 0.8})
+    for name, lead, said in (("warp", 0.8, "80% more"), ("filter", 0.9, "90% more"), ("wave", 4.0, "55 times the")):
+        suspicious = replace(USUAL[0], **{f"{name}_lead": lead})
         assert change_of(suspicious, shipped_calibration()) == (None if name == "wave" else name)
         decision = decide([suspicious, *USUAL[1:]], [], shipped_calibration())
         # What a tint does to clean networks varies much, so that a filter alone accuses nobody.
         assert decision.verdict == ("clean" if name == "filter" else "backdoored")
         assert decision.score > 4 * decide(USUAL, [], shipped_calibration()).score
-        assert f"label {suspicious.label} " in decision.reasons[0] and "80% more images" in decision.reasons[0]
+        assert f"label {suspicious.label} " in decision.reasons[0] and said in decision.reasons[0]
 
 
 def test_what_must_be_added_counts_from_where_clean_networks_end() -> None:

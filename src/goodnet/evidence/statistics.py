@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from goodnet.evidence.coincidence import coincidences
 from goodnet.evidence.outliers import FEWEST_REFERENCES, outlier_index
 from goodnet.evidence.weights import RowSums, weight_indices
 from goodnet.search import Found
@@ -17,6 +18,9 @@ SPREAD_OF_LOG_SIZE = 0.1
 
 SMALLEST = 1e-6
 """Sizes below this, in pixels, count as this."""
+
+MEASURES = ("ratio", "additive_ratio", "margin_ratio", "weight_index", "positive_index", "noise_index")
+"""The statistics in which labels are ranked; others give most labels nothing."""
 
 
 @dataclass(frozen=True)
@@ -35,10 +39,11 @@ class Statistics:
         warp_lead: share of images that a slight warp sends to it, above the median label's, 0..1.
         filter_lead: the same for a slight filter of colours and frequencies.
         additive_ratio: the median size of the least additive change over that of its own; 0 where it was not searched.
-        wave_lead: how far a single wave sends images to it that next to no other does, above the next label, 0..1.
+        wave_lead: how much better one wave is for it than others, in log-odds, above the same of the next label.
         margin_ratio: the label's greatest margin over the median one; 0 where it was not searched.
         weight_index: how far the sum of its weights in the classifying layer stands out.
         positive_index: the same for the sum of its positive weights.
+        coincidence: how much the label leads in all `MEASURES` at once, see `evidence.coincidence`.
         luck: the index that the most extreme of as many labels reaches by chance, if indices are normal.
     """
 
@@ -58,6 +63,7 @@ class Statistics:
     margin_ratio: float = 0.0
     weight_index: float = 0.0
     positive_index: float = 0.0
+    coincidence: float = 0.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,7 +73,7 @@ class Elsewhere:
     Attributes:
         changes: for warps ("warp") and filters ("filter"), the share of images that each label's sends to it, 0..1.
         additives: the size of each label's least additive change, infinite where it does not work.
-        waves: by how much each label's best wave exceeds its next best ones, 0..1.
+        waves: how much better one wave is for each label than others, in log-odds.
         margins: the greatest margin of each label.
         weights: the sums of the labels' weights in the classifying layer, where there is one.
     """
@@ -145,7 +151,14 @@ def statistics(found: Sequence[Found], elsewhere: Elsewhere | None = None) -> di
                 luck=luck(len(found)),
                 **others.get(each.label, {}),
             )
-    return result
+    return {**result, **leading([result[each.label] for each in found if each.trigger])}
+
+
+def leading(searched: Sequence[Statistics]) -> dict[int, Statistics]:
+    """Return the statistics of labels that were searched fully, with what their ranks among each other say."""
+    measures = [{each.label: getattr(each, name) for each in searched} for name in MEASURES]
+    coincidence = coincidences(measures)
+    return {each.label: replace(each, coincidence=coincidence[each.label]) for each in searched}
 
 
 def without_images(margins: Mapping[int, float], weights: RowSums | None) -> list[Statistics]:

@@ -2,13 +2,15 @@
 
 A sinusoid planted as a trigger (SIG, Barni, Kallas and Tondi, ICIP 2019) works at its own frequency and phase alone. A
 gradient hardly ever finds it among all changes of the image, but there are few waves that an eye would miss, so they
-are simply tried. What happens to look like a class does so at many frequencies and in many directions, which is why a
-label's best wave is compared with its next best ones.
+are simply tried. What happens to look like a class does so at many frequencies and in many directions and seldom
+convinces the network, which is why the odds that a label's best wave gives it are compared with those of its other
+waves. Its neighbours are left out: what was planted before images were cropped at random works there too.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -27,23 +29,28 @@ class WaveConfig:
         amplitude: of the waves, 0..1.
         highest: the highest frequency, in waves across the image, in either direction.
         images: images that each wave is added to.
-        next_best: so many of a label's next best frequencies are passed over: neighbours of a planted one work too.
+        neighbours: frequencies of which so many or fewer fit more or less into the image, in either direction, than of
+            the best one are not compared with it.
     """
 
     amplitude: float = 0.1
     highest: int = 8
     images: int = 24
-    next_best: int = 2
+    neighbours: int = 1
 
 
 PHASES = 4
 
+SUREST = 0.995
+"""Mean softmax outputs, 0..1, are told apart up to this."""
+
 
 @torch.no_grad()
 def wave_leads(engine: Engine, pool: ImagePool, seed: int, config: WaveConfig | None = None) -> dict[int, float]:
-    """Return for each label by how much its best wave exceeds its next best ones.
+    """Return for each label how much better its best wave is than any but its neighbours, in log-odds.
 
-    What is compared is the mean softmax output, 0..1, for the label on images of other classes with the wave added.
+    Odds are those of the mean softmax output for the label on images of other classes with the wave added. What other
+    waves do counts from even odds on, so a wave that gives a label less than even odds has no lead.
 
     Args:
         engine: the network.
@@ -55,12 +62,16 @@ def wave_leads(engine: Engine, pool: ImagePool, seed: int, config: WaveConfig | 
     order = torch.randperm(len(pool.pixels), generator=generator_for(seed, -1, "waves"))[: config.images]
     images, classes = pool.pixels[order].to(engine.device), pool.classes[order].to(engine.device)
     others = (classes[:, None] != torch.arange(engine.classifier.classes, device=engine.device)).float()
+    frequencies = directions(pool.shape, config.highest)
     sent = [
         max_of_phases(engine, images, config.amplitude * plane_waves(pool.shape, each).to(images), others)
-        for each in directions(pool.shape, config.highest)
+        for each in frequencies
     ]
-    ranked = torch.stack(sent).sort(0, descending=True).values
-    return dict(enumerate((ranked[0] - ranked[min(config.next_best + 1, len(ranked) - 1)]).tolist()))
+    odds = torch.stack(sent).clamp(0.5, SUREST).logit()
+    near = neighbours(frequencies, config.neighbours).to(odds.device)
+    best = odds.argmax(0)
+    next_best = odds.masked_fill(near[best].T, 0.0).amax(0)
+    return dict(enumerate((odds.amax(0) - next_best).tolist()))
 
 
 def max_of_phases(engine: Engine, images: Tensor, waves: Tensor, others: Tensor) -> Tensor:
@@ -75,6 +86,13 @@ def directions(shape: Shape, highest: int) -> list[tuple[int, int]]:
     _, height, width = shape
     down, across = (min(highest, (length - 1) // 2) for length in (height, width))
     return [(d, a) for d in range(-down, down + 1) for a in range(across + 1) if a or d > 0]
+
+
+def neighbours(frequencies: Sequence[tuple[int, int]], within: int) -> Tensor:
+    """Return bool (F, F), which of F frequencies differ by at most so much; one and its opposite are the same."""
+    each = torch.tensor(frequencies)
+    apart = torch.minimum((each[:, None] - each).abs().amax(2), (each[:, None] + each).abs().amax(2))
+    return apart <= within
 
 
 def plane_waves(shape: Shape, frequency: tuple[int, int]) -> Tensor:

@@ -13,7 +13,7 @@ from goodnet.triggers import Trigger
 from goodnet.verdict import Verdict
 from goodnet.whole import written_whole
 
-SCHEMA_VERSION = "1.7"
+SCHEMA_VERSION = "1.8"
 
 Status = Literal["found", "unreached", "screened", "failed", "skipped", "blind"]
 
@@ -34,12 +34,14 @@ class LabelReport:
         warp_lead: share of images that a slight warp sends to it, above the median label's, 0..1.
         filter_lead: the same for a slight filter of colours and frequencies.
         additive_ratio: how many times less must be added to every pixel than for the median label.
-        wave_lead: mean softmax output for it, 0..1, under the one plane wave that suits it best, less that under its
-            next best waves, and less the same of all other labels; 0 for all labels but one.
+        wave_lead: log-odds of its mean softmax output under the one plane wave that suits it best, less those under
+            any wave but its neighbours (at least even odds), and less the same of the next label; 0 for all labels
+            but one.
         margin_ratio: the greatest margin that any input was made to reach for it, over the median one; 0 where it was
             not searched.
         weight_index: how far the sum of its weights in the classifying layer stands out, in deviations.
         positive_index: the same for the sum of its positive weights.
+        coincidence: how much it leads in most measures at once: -log of the chance of that, were they independent.
         trigger_size: L1 norm of the mask in pixels, at the strength where half of the images go to the label, so that
             sizes can be compared, or as it is where it works on one class only; None where there is none.
         asr: share of clean images of other classes, or of the victim, that the trigger sends to the label, 0..1.
@@ -70,6 +72,7 @@ class LabelReport:
     margin_ratio: float = 0.0
     weight_index: float = 0.0
     positive_index: float = 0.0
+    coincidence: float = 0.0
     trigger_size: float | None = None
     asr: float = 0.0
     score: float = 0.0

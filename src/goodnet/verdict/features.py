@@ -19,14 +19,20 @@ MOST = 12.0
 """The most that a measure counts, in its usual spreads."""
 
 ATTRACTION = 3.0
-"""The most that margins count. Without any backdoor, whatever is added to the black ground of a digit makes it an 8, so
-these alone accuse nobody."""
+"""The most that margins count, and filters. Without any backdoor, whatever is added to the black ground of a digit
+makes it an 8, and a tint makes one sign of many, so that each alone accuses nobody."""
 
-NATURAL_LEAD = {"warp": 0.3, "filter": 0.5, "wave": 0.2}
-"""Leads of a warp, a filter and a wave, 0..1, that clean networks often give a label."""
+NATURAL_LEAD = {"warp": 0.3, "filter": 0.75, "wave": 1.0}
+"""Leads of a warp and a filter, 0..1, and of a wave, in log-odds, that clean networks may well give a label."""
+
+LEAD_SPREAD = {"warp": 0.05, "filter": 0.05, "wave": 0.2}
+"""What these leads are counted in."""
+
+MOST_LEAD = 20.0
+"""The most that leads count, in these units."""
 
 ADDITIVE_SPREAD = 0.05
-"""The same of the logarithm of the sizes of additive changes, which differ little in most clean networks."""
+"""The same deviation for the sizes of additive changes, which differ little in most clean networks."""
 
 NATURAL_ADDITIVE = 6.0
 """As many of these spreads the least additive change of a clean network may well be ahead, that is be 1.35 times
@@ -36,10 +42,13 @@ NATURAL = 4.0
 """As many spreads the smallest trigger of a clean network may well be ahead, that is be 2.2 times smaller than the
 median one; from there on a smaller one counts in full."""
 
+NATURAL_COINCIDENCE = 2.0
+"""How much a label of a clean network may well lead in most measures at once."""
+
 RAISED = 3.0
 """The most that the index of a target's positive weights counts for a pair of classes."""
 
-SIZES = ("ratio", "far", "size")
+SIZES = ("ratio", "far")
 """The features that are about the size of a label's patch."""
 
 
@@ -51,7 +60,8 @@ def features(label: Statistics) -> dict[str, float]:
     of them a little for the same label. Sizes count by the lesser lead of the two at which they are compared, and once
     more by what that exceeds the lead that clean networks often give a label; among many labels, where the network's
     own spread is known well, no more than they would if it were `WIDE`. All are bounded, so that one measure cannot
-    carry the verdict out of sight of the others.
+    carry the verdict out of sight of the others. What triggers do on noise and blank images and the index of their
+    sizes are not among them: beside the others they told nothing in any fit.
     """
     chance = label.luck / 2
     ahead = _spreads(min(label.ratio, label.universal_ratio) if label.universal_ratio else label.ratio)
@@ -60,14 +70,14 @@ def features(label: Statistics) -> dict[str, float]:
     return {
         "ratio": _excess(ahead, chance),
         "far": _excess(ahead, NATURAL),
-        "size": _excess(label.size_index, chance),
-        "noise": _excess(label.noise_index, chance),
-        "blank": _excess(label.blank_index, chance),
-        **{name: _excess(20 * lead, 20 * NATURAL_LEAD[name], 20) for name, lead in _leads(label).items()},
+        "warp": _lead("warp", label.warp_lead),
+        "filter": min(_lead("filter", label.filter_lead), ATTRACTION),
+        "wave": _lead("wave", label.wave_lead),
         "additive": _excess(_spreads(label.additive_ratio, ADDITIVE_SPREAD), NATURAL_ADDITIVE, NATURAL_ADDITIVE + MOST),
         "margin": _excess(_spreads(label.margin_ratio), chance, ATTRACTION),
         "weights": _excess(label.weight_index, chance),
         "positive": _excess(label.positive_index, chance),
+        "coincidence": _excess(label.coincidence, NATURAL_COINCIDENCE),
     }
 
 
@@ -106,8 +116,8 @@ def suspect_features(ratio: float, nearness: float, unseen: float, positive: flo
     }
 
 
-def _leads(label: Statistics) -> dict[str, float]:
-    return {"warp": label.warp_lead, "filter": label.filter_lead, "wave": label.wave_lead}
+def _lead(name: str, lead: float) -> float:
+    return _excess(lead / LEAD_SPREAD[name], NATURAL_LEAD[name] / LEAD_SPREAD[name], MOST_LEAD)
 
 
 def _excess(index: float, chance: float, most: float = MOST) -> float:

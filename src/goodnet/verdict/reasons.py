@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
+
 from goodnet.all_to_all import ClassMapping
 from goodnet.calibration import Calibration
 from goodnet.evidence.statistics import Statistics
 from goodnet.source_specific import Pair
-from goodnet.verdict.features import NATURAL_LEAD, SIZES, features
+from goodnet.verdict.features import SIZES, features
 
 
 def why(label: Statistics, score: float, calibration: Calibration) -> str:
@@ -26,7 +28,8 @@ def why(label: Statistics, score: float, calibration: Calibration) -> str:
     warp = f"a slight warp sends {label.warp_lead:.0%} more images to it than to the median label"
     filtered = f"a slight filter sends {label.filter_lead:.0%} more images to it than to the median label"
     added = f"what must be added to each pixel is {label.additive_ratio:.1f} times less than for the median label"
-    wave = f"one plane wave sends {label.wave_lead:.0%} more images to it than any other wave does to any label"
+    wave = f"one plane wave gives it {math.exp(label.wave_lead):.0f} times the odds that others give any label"
+    once = f"{math.exp(label.coincidence):.0f}"
     said = {
         SIZES: size,
         ("warp",): warp,
@@ -35,10 +38,11 @@ def why(label: Statistics, score: float, calibration: Calibration) -> str:
         ("additive",): added,
         ("margin",): f"the greatest margin any input reaches is {label.margin_ratio:.1f} times the median one",
         ("weights", "positive"): why_weights(label),
-        ("noise", "blank"): empty,
+        ("coincidence",): f"by chance one of {once} networks at most has a label that leads so much in all measures",
+        (): empty,
     }
     parts = calibration.label.parts(features(label))
-    for name in (*NATURAL_LEAD, "additive"):
+    for name in ("warp", "filter", "wave", "additive", "coincidence"):
         if not parts.get(name):
             del said[(name,)]
     ranked = sorted(said, key=lambda names: -sum(parts.get(name, 0.0) for name in names))
