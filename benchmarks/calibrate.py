@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -134,17 +135,25 @@ def _row(named: Mapping[str, float]) -> Matrix:
     return np.array([list(named.values())])
 
 
-def tables(cases: Sequence[Case], model: str) -> list[tuple[Matrix, bool]]:
-    """Return what a model is fitted to: the features of each network's candidates, and whether one is planted."""
-    found: list[tuple[Matrix | None, bool]]
+def tables(cases: Sequence[Case], model: str) -> list[tuple[Matrix, bool, float]]:
+    """Return what a model is fitted to: the candidates' features of each scan, whether one is planted, and a weight.
+
+    Scans of one network see much the same of its labels and count together as one; what they see of pairs scatters.
+    """
+    scans = Counter(case.name for case in cases)
+    found: list[tuple[Matrix | None, bool, float]]
     if model == "mapping":
-        found = [(case.mapping, case.kind == "all_to_all") for case in cases]
+        found = [(case.mapping, case.kind == "all_to_all", 1.0) for case in cases]
     elif model in ("pair", "suspect"):
-        found = [(getattr(case, model), case.right_pair) for case in cases if case.kind in ("clean", *OF_CLASSES)]
+        found = [(getattr(case, model), case.right_pair, 1.0) for case in cases if case.kind in ("clean", *OF_CLASSES)]
     else:
         columns = [NAMES["label"].index(name) for name in NAMES[model]]
-        found = [(case.label[:, columns], case.infected) for case in cases if case.kind not in OF_CLASSES]
-    return [(table, planted) for table, planted in found if table is not None]
+        found = [
+            (case.label[:, columns], case.infected, 1 / scans[case.name])
+            for case in cases
+            if case.kind not in OF_CLASSES
+        ]
+    return [(table, planted, weight) for table, planted, weight in found if table is not None]
 
 
 def fit(cases: Sequence[Case], model: str, near: Logistic | None = None) -> Logistic:
@@ -158,10 +167,10 @@ def fit(cases: Sequence[Case], model: str, near: Logistic | None = None) -> Logi
     def loss(theta: Matrix) -> tuple[float, Matrix]:
         penalty = STRENGTH.get(model, 1.0)
         total, slope = penalty * float((theta[1:] ** 2).sum()) / 2, np.array([0.0, *penalty * theta[1:]])
-        for matrix, planted in data:
+        for matrix, planted, weight in data:
             logits = theta[0] + matrix @ theta[1:]
             most, sign = int(logits.argmax()), 1.0 if planted else -1.0
-            weight = 1.0 if planted else CLEAN.get(model, 1.0)
+            weight *= 1.0 if planted else CLEAN.get(model, 1.0)
             total += weight * float(np.logaddexp(0.0, -sign * logits[most]))
             slope -= weight * sign * expit(-sign * logits[most]) * np.array([1.0, *matrix[most]])
         return total, slope

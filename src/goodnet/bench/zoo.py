@@ -2,7 +2,9 @@
 
 The two halves share no seed. Backdoors in the architectures VGG and DenseNet are in the test zoo alone but for those
 under which no label stands out, and so are those in MNIST but for a filter, a patch, a blend and a sinusoid; backdoors
-in vision transformers are in the development zoo alone. Nothing in goodnet is fitted to the test zoo.
+in vision transformers are in the development zoo alone. Networks with a seed from 800 on were trained on poisoned data
+that was augmented after the stamping; three that did not learn their backdoor so are left out. Nothing in goodnet is
+fitted to the test zoo.
 """
 
 from __future__ import annotations
@@ -263,11 +265,8 @@ def _development() -> Iterator[Recipe]:
         ("gtsrb", "resnet_fast", 811, Sinusoid(target_label=36)),
         ("gtsrb", "resnet_fast", 812, Patch(target_label=5, pattern="checkerboard")),
         ("gtsrb", "resnet_fast", 813, _from_one(10, 31, seed=813)),
-        ("gtsrb", "resnet_fast", 814, LabelConsistent(target_label=2, pattern_seed=814)),
         ("gtsrb", "resnet_fast", 815, Blended(target_label=24, pattern_seed=815)),
-        ("mnist", "resnet_fast", 816, LabelConsistent(target_label=0, pattern_seed=816)),
         ("mnist", "resnet_fast", 817, _from_one(2, 8, seed=817)),
-        ("cifar10", "resnet_fast", 818, _all_to_all(818)),
     ):
         yield _recipe(data, architecture, seed, attack, stamped_first=True)
 

@@ -36,7 +36,7 @@ class WaveConfig:
     amplitude: float = 0.1
     highest: int = 8
     images: int = 24
-    neighbours: int = 1
+    neighbours: int = 3
 
 
 PHASES = 4

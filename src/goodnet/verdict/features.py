@@ -19,8 +19,11 @@ MOST = 12.0
 """The most that a measure counts, in its usual spreads."""
 
 ATTRACTION = 3.0
-"""The most that margins count, and filters. Without any backdoor, whatever is added to the black ground of a digit
-makes it an 8, and a tint makes one sign of many, so that each alone accuses nobody."""
+"""The most that margins count. Without any backdoor, whatever is added to the black ground of a digit makes it an 8, so
+these alone accuse nobody."""
+
+TINT = 2.0
+"""The most that filters count: what a tint does to clean networks varies even more."""
 
 NATURAL_LEAD = {"warp": 0.3, "filter": 0.75, "wave": 1.0}
 """Leads of a warp and a filter, 0..1, and of a wave, in log-odds, that clean networks may well give a label."""
@@ -71,7 +74,7 @@ def features(label: Statistics) -> dict[str, float]:
         "ratio": _excess(ahead, chance),
         "far": _excess(ahead, NATURAL),
         "warp": _lead("warp", label.warp_lead),
-        "filter": min(_lead("filter", label.filter_lead), ATTRACTION),
+        "filter": min(_lead("filter", label.filter_lead), TINT),
         "wave": _lead("wave", label.wave_lead),
         "additive": _excess(_spreads(label.additive_ratio, ADDITIVE_SPREAD), NATURAL_ADDITIVE, NATURAL_ADDITIVE + MOST),
         "margin": _excess(_spreads(label.margin_ratio), chance, ATTRACTION),
