@@ -137,6 +137,17 @@ def test_a_feature_can_be_left_out() -> None:
     assert decide([*USUAL, heavy], [], shipped_calibration().without("weights", "positive")).flagged == ()
 
 
+def test_a_large_trigger_is_believed_where_weights_are_raised_or_nothing_is_known_of_them() -> None:
+    large = replace(label(41, 11.0, 5.0), coverage=0.03)
+    natural, planted = (replace(large, positive_index=index) for index in (-0.5, 2.5))
+    verdicts = [decide([*USUAL, each], [], shipped_calibration()).verdict for each in (large, natural, planted)]
+    assert verdicts == ["backdoored", "clean", "backdoored"]
+    small = replace(natural, coverage=0.005)
+    assert decide([*USUAL, small], [], shipped_calibration()).verdict == "backdoored"
+    more, less = (features(replace(natural, coverage=share))["far"] for share in (0.015, 0.02))
+    assert features(small)["far"] > more > less > features(natural)["far"] == 0
+
+
 def test_a_warp_or_a_filter_or_a_wave_counts_from_what_clean_networks_reach() -> None:
     usual = replace(USUAL[0], **{f"{name}_lead": lead for name, lead in NATURAL_LEAD.items()})
     assert all(features(usual)[name] == 0 for name in NATURAL_LEAD)

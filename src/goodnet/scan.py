@@ -189,6 +189,7 @@ def _labels(findings: Findings, skipped: Sequence[int]) -> tuple[LabelReport, ..
                 weight_index=about.weight_index,
                 positive_index=about.positive_index,
                 coincidence=about.coincidence,
+                coverage=about.coverage,
                 trigger_size=size if math.isfinite(size) else None,
                 asr=each.asr if instead is None else instead.rate,
                 score=decision.scores.get(each.label, 0.0),

@@ -44,6 +44,7 @@ class Statistics:
         weight_index: how far the sum of its weights in the classifying layer stands out.
         positive_index: the same for the sum of its positive weights.
         coincidence: how much the label leads in all `MEASURES` at once, see `evidence.coincidence`.
+        coverage: share of the image that its patch covers at the ASR of `ratio`, 0..1; 1 where none reaches it.
         luck: the index that the most extreme of as many labels reaches by chance, if indices are normal.
     """
 
@@ -64,6 +65,7 @@ class Statistics:
     weight_index: float = 0.0
     positive_index: float = 0.0
     coincidence: float = 0.0
+    coverage: float = 1.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -149,6 +151,7 @@ def statistics(found: Sequence[Found], elsewhere: Elsewhere | None = None) -> di
                 blank_index=columns["blank"][k],
                 transfer=(each.transfer["gained_noise"] + each.transfer["gained_blank"]) / 2,
                 luck=luck(len(found)),
+                coverage=_coverage(each),
                 **others.get(each.label, {}),
             )
     return {**result, **leading([result[each.label] for each in found if each.trigger])}
@@ -193,6 +196,12 @@ def above_next(values: Mapping[int, float]) -> dict[int, float]:
         first, second = sorted(values, key=lambda label: -values[label])[:2]
         result[first] = values[first] - values[second]
     return result
+
+
+def _coverage(found: Found) -> float:
+    if found.trigger is None or not math.isfinite(found.size):
+        return 1.0
+    return min(1.0, found.size / found.trigger.mask.numel())
 
 
 def _ratios(sizes: Sequence[float], reference: Sequence[float]) -> list[float]:

@@ -45,6 +45,12 @@ NATURAL = 4.0
 """As many spreads the smallest trigger of a clean network may well be ahead, that is be 2.2 times smaller than the
 median one; from there on a smaller one counts in full."""
 
+SMALL = 0.012
+"""Share of the image, 0..1, up to which a trigger is small: nothing that is drawn there looks like a class."""
+
+RAISED_WEIGHTS = 2.0
+"""The index of a target's weights from which on its trigger need not be small."""
+
 NATURAL_COINCIDENCE = 2.0
 """How much a label of a clean network may well lead in most measures at once."""
 
@@ -62,7 +68,8 @@ def features(label: Statistics) -> dict[str, float]:
     what the most extreme of as many labels reaches by chance: a backdoor that no single measure betrays raises several
     of them a little for the same label. Sizes count by the lesser lead of the two at which they are compared, and once
     more by what that exceeds the lead that clean networks often give a label; among many labels, where the network's
-    own spread is known well, no more than they would if it were `WIDE`. All are bounded, so that one measure cannot
+    own spread is known well, no more than they would if it were `WIDE`; and in so far as the trigger is small or the
+    weights in the last layer are raised, for a large one may just draw what a class looks like. All are bounded, so that one measure cannot
     carry the verdict out of sight of the others. What triggers do on noise and blank images and the index of their
     sizes are not among them: beside the others they told nothing in any fit.
     """
@@ -70,9 +77,10 @@ def features(label: Statistics) -> dict[str, float]:
     ahead = _spreads(min(label.ratio, label.universal_ratio) if label.universal_ratio else label.ratio)
     if label.luck >= luck(MANY):
         ahead = min(ahead, label.size_index * WIDE / USUAL_SPREAD)
+    credible = _credible(label)
     return {
-        "ratio": _excess(ahead, chance),
-        "far": _excess(ahead, NATURAL),
+        "ratio": credible * _excess(ahead, chance),
+        "far": credible * _excess(ahead, NATURAL),
         "warp": _lead("warp", label.warp_lead),
         "filter": min(_lead("filter", label.filter_lead), TINT),
         "wave": _lead("wave", label.wave_lead),
@@ -117,6 +125,15 @@ def suspect_features(ratio: float, nearness: float, unseen: float, positive: flo
         "both": math.sqrt(smaller * _excess(nearness, 0.0)),
         "positive": _excess(positive, 0.0, RAISED),
     }
+
+
+def _credible(label: Statistics) -> float:
+    """Return how far the size of a label's trigger is to be believed, 0..1."""
+    raised = max(label.weight_index, label.positive_index)
+    if label.weight_index == label.positive_index == 0:  # not known
+        return 1.0
+    small = 1 - math.log2(max(label.coverage, 1e-9) / SMALL)  # half of that at 1.4 times as much
+    return max(0.0, min(1.0, max(raised / RAISED_WEIGHTS, small)))
 
 
 def _lead(name: str, lead: float) -> float:
