@@ -42,8 +42,8 @@ class LabelReport:
         weight_index: how far the sum of its weights in the classifying layer stands out, in deviations.
         positive_index: the same for the sum of its positive weights.
         coincidence: how much it leads in most measures at once: -log of the chance of that, were they independent.
-        coverage: share of the image that its patch covers, 0..1, at the strength where sizes are compared; 1 where there
-            is none.
+        coverage: share of the image that its patch covers, 0..1, at the strength where sizes are compared; 1 where
+            it has none.
         trigger_size: L1 norm of the mask in pixels, at the strength where half of the images go to the label, so that
             sizes can be compared, or as it is where it works on one class only; None where there is none.
         asr: share of clean images of other classes, or of the victim, that the trigger sends to the label, 0..1.
@@ -92,8 +92,6 @@ class AllToAllReport:
     Attributes:
         rate: share of held-out images that one mapping of the classes, one to one, explains, 0..1.
         targets: where the classes go of which most images follow it.
-        coverage: share of the image that its patch covers, 0..1, at the strength where sizes are compared; 1 where there
-            is none.
         trigger_size: L1 norm of the mask in pixels.
     """
 

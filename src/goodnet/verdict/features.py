@@ -69,9 +69,9 @@ def features(label: Statistics) -> dict[str, float]:
     of them a little for the same label. Sizes count by the lesser lead of the two at which they are compared, and once
     more by what that exceeds the lead that clean networks often give a label; among many labels, where the network's
     own spread is known well, no more than they would if it were `WIDE`; and in so far as the trigger is small or the
-    weights in the last layer are raised, for a large one may just draw what a class looks like. All are bounded, so that one measure cannot
-    carry the verdict out of sight of the others. What triggers do on noise and blank images and the index of their
-    sizes are not among them: beside the others they told nothing in any fit.
+    weights in the last layer are raised, for a large one may just draw what a class looks like. All are bounded, so
+    that one measure cannot carry the verdict out of sight of the others. What triggers do on noise and blank images and
+    the index of their sizes are not among them: beside the others they told nothing in any fit.
     """
     chance = label.luck / 2
     ahead = _spreads(min(label.ratio, label.universal_ratio) if label.universal_ratio else label.ratio)
