@@ -39,7 +39,7 @@ class Statistics:
         warp_lead: share of images that a slight warp sends to it, above the median label's, 0..1.
         filter_lead: the same for a slight filter of colours and frequencies.
         additive_ratio: the median size of the least additive change over that of its own; 0 where it was not searched.
-        wave_lead: how much better one wave is for it than others, in log-odds, above the same of the next label.
+        wave_lead: how much better one wave is for it than others, in log-odds.
         margin_ratio: the label's greatest margin over the median one; 0 where it was not searched.
         weight_index: how far the sum of its weights in the classifying layer stands out.
         positive_index: the same for the sum of its positive weights.
@@ -91,7 +91,7 @@ class Elsewhere:
         columns: dict[str, Mapping[int, float]] = {
             **{f"{name}_lead": above_median(rates) for name, rates in self.changes.items()},
             "additive_ratio": dict(zip(self.additives, _ratios(*2 * [list(self.additives.values())]), strict=True)),
-            "wave_lead": above_next(self.waves),
+            "wave_lead": self.waves,
             "margin_ratio": margin_ratios(self.margins),
         }
         if self.weights is not None:
@@ -187,15 +187,6 @@ def above_median(values: Mapping[int, float]) -> dict[int, float]:
         return dict.fromkeys(values, 0.0)
     median = float(np.median(list(values.values())))
     return {label: max(value - median, 0.0) for label, value in values.items()}
-
-
-def above_next(values: Mapping[int, float]) -> dict[int, float]:
-    """Return by how much the greatest value exceeds the next one; 0 for the others, and for too few to compare."""
-    result = dict.fromkeys(values, 0.0)
-    if len(values) >= FEWEST_REFERENCES:
-        first, second = sorted(values, key=lambda label: -values[label])[:2]
-        result[first] = values[first] - values[second]
-    return result
 
 
 def _coverage(found: Found) -> float:

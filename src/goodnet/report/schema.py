@@ -35,8 +35,7 @@ class LabelReport:
         filter_lead: the same for a slight filter of colours and frequencies.
         additive_ratio: how many times less must be added to every pixel than for the median label.
         wave_lead: log-odds of its mean softmax output under the one plane wave that suits it best, less those under
-            any wave but its neighbours (at least even odds), and less the same of the next label; 0 for all labels
-            but one.
+            any wave but its neighbours (at least even odds).
         margin_ratio: the greatest margin that any input was made to reach for it, over the median one; 0 where it was
             not searched.
         weight_index: how far the sum of its weights in the classifying layer stands out, in deviations.

@@ -49,7 +49,7 @@ SMALL = 0.012
 """Share of the image, 0..1, up to which a trigger is small: nothing that is drawn there looks like a class."""
 
 RAISED_WEIGHTS = 2.0
-"""The index of a target's weights from which on its trigger need not be small."""
+"""The index of a target's weights from which on its trigger need not be small, nor its wave doubted."""
 
 NATURAL_COINCIDENCE = 2.0
 """How much a label of a clean network may well lead in most measures at once."""
@@ -69,21 +69,23 @@ def features(label: Statistics) -> dict[str, float]:
     of them a little for the same label. Sizes count by the lesser lead of the two at which they are compared, and once
     more by what that exceeds the lead that clean networks often give a label; among many labels, where the network's
     own spread is known well, no more than they would if it were `WIDE`; and in so far as the trigger is small or the
-    weights in the last layer are raised, for a large one may just draw what a class looks like. All are bounded, so
-    that one measure cannot carry the verdict out of sight of the others. What triggers do on noise and blank images and
-    the index of their sizes are not among them: beside the others they told nothing in any fit.
+    weights in the last layer are raised, for a large one may just draw what a class looks like. So may a filter or a
+    wave, which count as far as weights are raised. All are bounded, so that one measure cannot carry the verdict out of
+    sight of the others. What triggers do on noise and blank images and the index of their sizes are not among them:
+    beside the others they told nothing in any fit.
     """
     chance = label.luck / 2
     ahead = _spreads(min(label.ratio, label.universal_ratio) if label.universal_ratio else label.ratio)
     if label.luck >= luck(MANY):
         ahead = min(ahead, label.size_index * WIDE / USUAL_SPREAD)
-    credible = _credible(label)
+    raised = _raised(label)
+    credible = max(raised, _small(label))
     return {
         "ratio": credible * _excess(ahead, chance),
         "far": credible * _excess(ahead, NATURAL),
         "warp": _lead("warp", label.warp_lead),
-        "filter": min(_lead("filter", label.filter_lead), TINT),
-        "wave": _lead("wave", label.wave_lead),
+        "filter": raised * min(_lead("filter", label.filter_lead), TINT),
+        "wave": raised * _lead("wave", label.wave_lead),
         "additive": _excess(_spreads(label.additive_ratio, ADDITIVE_SPREAD), NATURAL_ADDITIVE, NATURAL_ADDITIVE + MOST),
         "margin": _excess(_spreads(label.margin_ratio), chance, ATTRACTION),
         "weights": _excess(label.weight_index, chance),
@@ -127,13 +129,16 @@ def suspect_features(ratio: float, nearness: float, unseen: float, positive: flo
     }
 
 
-def _credible(label: Statistics) -> float:
-    """Return how far the size of a label's trigger is to be believed, 0..1."""
-    raised = max(label.weight_index, label.positive_index)
-    if label.weight_index == label.positive_index == 0:  # not known
+def _raised(label: Statistics) -> float:
+    """Return how far a label's weights in the last layer are raised, 0..1; 1 where nothing is known of them."""
+    if label.weight_index == label.positive_index == 0:
         return 1.0
-    small = 1 - math.log2(max(label.coverage, 1e-9) / SMALL)  # half of that at 1.4 times as much
-    return max(0.0, min(1.0, max(raised / RAISED_WEIGHTS, small)))
+    return max(0.0, min(1.0, max(label.weight_index, label.positive_index) / RAISED_WEIGHTS))
+
+
+def _small(label: Statistics) -> float:
+    """Return how far a label's trigger is small, 0..1: not at all at twice the size that is."""
+    return max(0.0, min(1.0, 1 - math.log2(max(label.coverage, 1e-9) / SMALL)))
 
 
 def _lead(name: str, lead: float) -> float:

@@ -28,7 +28,7 @@ def why(label: Statistics, score: float, calibration: Calibration) -> str:
     warp = f"a slight warp sends {label.warp_lead:.0%} more images to it than to the median label"
     filtered = f"a slight filter sends {label.filter_lead:.0%} more images to it than to the median label"
     added = f"what must be added to each pixel is {label.additive_ratio:.1f} times less than for the median label"
-    wave = f"one plane wave gives it {math.exp(label.wave_lead):.0f} times the odds that others give any label"
+    wave = f"one plane wave gives it {math.exp(label.wave_lead):.0f} times the odds that others do"
     once = f"{math.exp(label.coincidence):.0f}"
     said = {
         SIZES: size,
