@@ -125,7 +125,7 @@ class Examination:
     def _clear(self, findings: Findings) -> bool:
         """Return whether there is a backdoor beyond doubt, and no doubt about any other label.
 
-        No evidence counts for innocence, so what is beyond doubt will be so whatever else is found.
+        Hardly anything that is found later counts for innocence, so what is beyond doubt will stay so.
         """
         doubtful, accused = self.budget.doubtful, self.calibration.backdoored
         others = any(doubtful <= score < accused for score in findings.decision.scores.values())

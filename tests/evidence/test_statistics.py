@@ -12,7 +12,7 @@ from goodnet.classifier import Classifier, freeze
 from goodnet.engine import Engine
 from goodnet.evidence.outliers import median_deviation, outlier_index
 from goodnet.evidence.size import size_at_rate
-from goodnet.evidence.statistics import statistics
+from goodnet.evidence.statistics import Elsewhere, statistics
 from goodnet.evidence.transfer import empty_images, margin, transfer
 from goodnet.search import Found
 from goodnet.triggers import Patch, Trigger
@@ -67,6 +67,15 @@ def corner_engine() -> Engine:
     network[1].weight.data = torch.stack([torch.zeros(64), weight.flatten()])
     network[1].bias.data = torch.tensor([0.0, -0.5])
     return Engine(Classifier(freeze(network), (1, 8, 8), 2))
+
+
+def test_few_labels_are_not_compared_by_waves_and_patches_cover_a_share_of_the_image() -> None:
+    for labels in (3, 4):
+        leads = statistics([found(k, 2.0) for k in range(labels)], Elsewhere(waves=dict.fromkeys(range(labels), 1.5)))
+        assert leads[0].wave_lead == (1.5 if labels > 3 else 0.0)
+    covered = statistics([found(0, 2.0), found(1, math.inf), *[found(k, 8.0) for k in range(2, 6)]])
+    pixels = found(0, 2.0).trigger.mask.numel()
+    assert (covered[0].coverage, covered[1].coverage) == (pytest.approx(2.0 / pixels), 1.0)
 
 
 def test_size_is_measured_where_the_rate_is_just_reached(corner_engine: Engine) -> None:

@@ -20,7 +20,7 @@ SMALLEST = 1e-6
 """Sizes below this, in pixels, count as this."""
 
 MEASURES = ("ratio", "additive_ratio", "margin_ratio", "weight_index", "positive_index", "noise_index")
-"""The statistics in which labels are ranked; others give most labels nothing."""
+"""The statistics that labels are ranked by; others say nothing of most labels."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Statistics:
         warp_lead: share of images that a slight warp sends to it, above the median label's, 0..1.
         filter_lead: the same for a slight filter of colours and frequencies.
         additive_ratio: the median size of the least additive change over that of its own; 0 where it was not searched.
-        wave_lead: how much better one wave is for it than others, in log-odds.
+        wave_lead: how much better one wave is for it than others, in log-odds; 0 where there are too few labels.
         margin_ratio: the label's greatest margin over the median one; 0 where it was not searched.
         weight_index: how far the sum of its weights in the classifying layer stands out.
         positive_index: the same for the sum of its positive weights.
@@ -91,7 +91,7 @@ class Elsewhere:
         columns: dict[str, Mapping[int, float]] = {
             **{f"{name}_lead": above_median(rates) for name, rates in self.changes.items()},
             "additive_ratio": dict(zip(self.additives, _ratios(*2 * [list(self.additives.values())]), strict=True)),
-            "wave_lead": self.waves,
+            "wave_lead": self.waves if len(self.waves) >= FEWEST_REFERENCES else {},
             "margin_ratio": margin_ratios(self.margins),
         }
         if self.weights is not None:
