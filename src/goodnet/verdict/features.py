@@ -133,12 +133,12 @@ def _raised(label: Statistics) -> float:
     """Return how far a label's weights in the last layer are raised, 0..1; 1 where nothing is known of them."""
     if label.weight_index == label.positive_index == 0:
         return 1.0
-    return max(0.0, min(1.0, max(label.weight_index, label.positive_index) / RAISED_WEIGHTS))
+    return _excess(max(label.weight_index, label.positive_index) / RAISED_WEIGHTS, 0.0, 1.0)
 
 
 def _small(label: Statistics) -> float:
     """Return how far a label's trigger is small, 0..1: not at all at twice the size that is."""
-    return max(0.0, min(1.0, 1 - math.log2(max(label.coverage, 1e-9) / SMALL)))
+    return _excess(1 - math.log2(max(label.coverage, 1e-9) / SMALL), 0.0, 1.0)
 
 
 def _lead(name: str, lead: float) -> float:

@@ -39,14 +39,14 @@ def why(label: Statistics, score: float, calibration: Calibration) -> str:
         ("margin",): f"the greatest margin any input reaches is {label.margin_ratio:.1f} times the median one",
         ("weights", "positive"): why_weights(label),
         ("coincidence",): f"by chance one of {once} networks at most has a label that leads so much in all measures",
-        (): empty,
     }
     parts = calibration.label.parts(features(label))
     for name in ("warp", "filter", "wave", "additive", "coincidence"):
         if not parts.get(name):
             del said[(name,)]
     ranked = sorted(said, key=lambda names: -sum(parts.get(name, 0.0) for name in names))
-    return f"label {label.label} (probability {score:.2f}): " + "; ".join(said[names] for names in ranked)
+    evidence = [said[names] for names in ranked]
+    return f"label {label.label} (probability {score:.2f}): " + "; ".join([*evidence, empty])
 
 
 def why_weights(label: Statistics) -> str:
