@@ -142,9 +142,9 @@ def test_a_large_trigger_is_believed_where_weights_are_raised_or_nothing_is_know
     natural, planted = (replace(large, positive_index=index) for index in (-0.5, 2.5))
     verdicts = [decide([*USUAL, each], [], shipped_calibration()).verdict for each in (large, natural, planted)]
     assert verdicts == ["backdoored", "clean", "backdoored"]
-    small = replace(natural, coverage=0.005)
+    small = replace(natural, coverage=0.003)
     assert decide([*USUAL, small], [], shipped_calibration()).verdict == "backdoored"
-    more, less = (features(replace(natural, coverage=share))["far"] for share in (0.015, 0.02))
+    more, less = (features(replace(natural, coverage=share))["far"] for share in (0.008, 0.01))
     assert features(small)["far"] > more > less > features(natural)["far"] == 0
 
 

@@ -45,7 +45,7 @@ NATURAL = 4.0
 """As many spreads the smallest trigger of a clean network may well be ahead, that is be 2.2 times smaller than the
 median one; from there on a smaller one counts in full."""
 
-SMALL = 0.012
+SMALL = 0.006
 """Share of the image, 0..1, up to which a trigger is small: nothing that is drawn there looks like a class."""
 
 RAISED_WEIGHTS = 2.0
