@@ -80,10 +80,36 @@ def gated(kind: str) -> tuple:
     return [*nodes, *HEAD], [*constants, weights("w", 3, 5)]
 
 
+def apart(kind: str) -> tuple:
+    """Take the channels, or the height and width, out one by one, and put them together in another order."""
+    taken = {
+        "by Gather": [node("Gather", ["x", f"{k}"], [f"c{k}"], axis=1) for k in range(3)],
+        "by Slice": [
+            each
+            for k in range(3)
+            for each in (
+                node("Slice", ["x", f"{k}.", f"{k + 1}.", "1."], [f"s{k}"]),
+                node("Squeeze", [f"s{k}", "1."], [f"c{k}"]),
+            )
+        ],
+    }
+    if kind == "of sizes":
+        sizes = [node("Shape", ["x"], ["d"], start=2), *(node("Gather", ["d", f"{k}"], [f"n{k}"]) for k in range(2))]
+        sizes += [node("Mul", ["n0", "n1"], ["n"]), node("Unsqueeze", ["n", "0."], ["l"])]
+        nodes = [*sizes, node("Concat", ["z", "l"], ["t"], axis=0), node("Reshape", ["x", "t"], ["f"])]
+        nodes += [node("ReduceMean", ["f", "m"], ["v"], keepdims=0), node("MatMul", ["v", "w"], ["y"])]
+    else:
+        ordered = [node("Unsqueeze", [f"c{k}", "1."], [f"u{k}"]) for k in (2, 0, 1)]
+        nodes = [*taken[kind], *ordered, node("Concat", ["u2", "u0", "u1"], ["a"], axis=1), *HEAD]
+    constants = [constant(f"{k}", k) for k in range(3)] + [constant(f"{k}.", [k]) for k in range(4)]
+    return nodes, [*constants, constant("z", [-1, 3]), constant("m", [-1]), weights("w", 3, 5)]
+
+
 GELUS = ("x (h (1 + erf))", "(x (1 + erf)) h", "(x h) (1 + erf)")
 GRAPHS = {
     **{f"gelu {order}": gelu(order) for order in GELUS},
     **{f"erf of another layer, {kind}": gated(kind) for kind in ("Relu", "Conv")},
+    **{f"apart {kind}": apart(kind) for kind in ("by Gather", "by Slice", "of sizes")},
     **{f"not quite gelu {order}": gelu(order, half=0.7) for order in GELUS},
     **{
         f"resize {mode} {place} {scale}": resize(mode, place, scale)
@@ -168,12 +194,22 @@ def test_graphs_answer_as_in_onnxruntime(name: str, tmp_path: Path) -> None:
     torch.testing.assert_close(got.detach(), torch.from_numpy(wanted), atol=1e-5, rtol=1e-4)
 
 
+def operators(name: str, path: Path) -> list[str]:
+    """Return the operators of a graph that are no torch layers."""
+    save(path, *GRAPHS[name])
+    layers = build_graph(onnx.load(path), "x").layers
+    return [each.function.kind for each in layers if hasattr(each, "function")]
+
+
+@pytest.mark.parametrize("name", [name for name in GRAPHS if name.startswith("apart")])
+def test_what_is_taken_apart_place_by_place_is_one_layer(name: str, tmp_path: Path) -> None:
+    kinds = operators(name, tmp_path / "m.onnx")
+    assert kinds.count("Unbind") == 1 and not {"Gather", "Slice", "Squeeze"} & set(kinds)
+
+
 @pytest.mark.parametrize("name", [name for name in GRAPHS if "gelu" in name])
 def test_gelu_spelled_out_is_one_layer(name: str, tmp_path: Path) -> None:
-    save(tmp_path / "m.onnx", *GRAPHS[name])
-    kinds = [
-        getattr(each.function, "kind", "") for each in build_graph(onnx.load(tmp_path / "m.onnx"), "x").layers[:-1]
-    ]
+    kinds = operators(name, tmp_path / "m.onnx")
     assert ("Gelu" in kinds) == (not name.startswith("not")) == ("Erf" not in kinds)
 
 

@@ -65,6 +65,11 @@ def gather(attributes: Attributes, x: Array, indices: Array) -> Array:
     return np.asarray(np.take(x, np.asarray(indices, dtype=np.int64), axis=int(attributes.get("axis", 0))))
 
 
+def unbind(attributes: Attributes, x: Array) -> tuple[Array, ...]:
+    """Take apart along one axis."""
+    return tuple(np.asarray(part, dtype=x.dtype) for part in np.moveaxis(x, int(attributes["axis"]), 0))
+
+
 def gather_nd(attributes: Attributes, x: Array, indices: Array) -> Array:
     """Gather by the index tuples in the last axis of `indices`."""
     if attributes.get("batch_dims"):
@@ -234,6 +239,7 @@ CONSTANT_OPERATORS: dict[str, Function] = {
     "Tile": lambda a, x, repeats: np.tile(x, integers(repeats)),
     "Transpose": lambda a, x: x.transpose(a.get("perm")),
     "Trilu": triangle,
+    "Unbind": unbind,
     "Unsqueeze": unsqueeze,
     "Where": _where,
 }

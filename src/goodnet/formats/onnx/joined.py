@@ -1,4 +1,4 @@
-"""Runs of ONNX nodes for which torch has one layer: linear layers with a bias, and GELU spelled out with erf."""
+"""ONNX nodes for which torch has one layer: linear layers with a bias, GELU spelled out, tensors taken apart."""
 
 from __future__ import annotations
 
@@ -13,24 +13,33 @@ class Joined:
     """Several nodes as one.
 
     Attributes:
-        op_type: "MatMulAdd", a matrix product and the bias that follows, or "Gelu".
+        op_type: "MatMulAdd", a matrix product and the bias that follows, "Gelu" or "Unbind".
         name: of one of the nodes.
         input: names of the values it is given.
         output: names of the values it returns.
-        attribute: none.
+        attribute: axis of "Unbind", else none.
         parts: the nodes.
+        place: the one of them in whose place it is called.
     """
-
-    attribute = ()
 
     def __init__(self, op_type: str, inputs: list[str], parts: Sequence[Any]) -> None:
         self.op_type, self.name = op_type, parts[0].name
         self.input, self.output = inputs, list(parts[-1].output)
-        self.parts = parts
+        self.attribute: list[Any] = []
+        self.parts, self.place = parts, parts[-1]
+
+    @classmethod
+    def unbind(cls, value: str, axis: int, parts: Sequence[Any], outputs: list[str]) -> Joined:
+        """Return what takes a value apart along an axis, before the first of its parts is asked for."""
+        from onnx import helper
+
+        joined = cls("Unbind", [value], parts)
+        joined.output, joined.attribute, joined.place = outputs, [helper.make_attribute("axis", axis)], parts[0]
+        return joined
 
 
 def join(nodes: Sequence[Any], constants: Mapping[str, Array]) -> list[Any]:
-    """Return the nodes with every such run as one node, in the place of its last.
+    """Return the nodes with all that belong together as one.
 
     Args:
         nodes: of the graph, in order.
@@ -39,9 +48,10 @@ def join(nodes: Sequence[Any], constants: Mapping[str, Array]) -> list[Any]:
     graph = _Wiring(nodes, constants)
     found = [_linear(node, graph) for node in nodes if node.op_type == "MatMul"]
     found += [_gelu(node, graph) for node in nodes if node.op_type == "Erf"]
-    last = {id(each.parts[-1]): each for each in found if each}
-    dropped = {id(part) for each in last.values() for part in each.parts} - last.keys()
-    return [last.get(id(node), node) for node in nodes if id(node) not in dropped]
+    found += [_unbind(name, graph) for name in graph.users]
+    called = {id(each.place): each for each in found if each}
+    dropped = {id(part) for each in called.values() for part in each.parts} - called.keys()
+    return [called.get(id(node), node) for node in nodes if id(node) not in dropped]
 
 
 class _Wiring:
@@ -108,6 +118,41 @@ def _gelu(erf: Any, graph: _Wiring) -> Joined | None:
     if values not in factors or not any(graph.is_number(name, 0.5) for name in factors):
         return None
     return Joined("Gelu", [values], (inner, erf, plus, first, second))
+
+
+def _unbind(value: str, graph: _Wiring) -> Joined | None:
+    """Return the nodes that take the places 0, 1, ... along one axis out of a value as one node.
+
+    The gradient of each alone is as large as the whole value, and nearly all zeros.
+    """
+    taken = [each for each in (_one_place(node, value, graph) for node in graph.users[value]) if each]
+    if len({axis for axis, *_ in taken}) != 1 or sorted(place for _, place, _ in taken) != list(range(len(taken))):
+        return None
+    if len(taken) < 2:
+        return None
+    outputs = {place: nodes[-1].output[0] for _, place, nodes in taken}
+    parts = [node for *_, nodes in taken for node in nodes]
+    return Joined.unbind(value, taken[0][0], parts, [outputs[place] for place in range(len(taken))])
+
+
+def _one_place(node: Any, value: str, graph: _Wiring) -> tuple[int, int, list[Any]] | None:
+    """Return axis, place and nodes where a node takes one place along one axis out of a value, else None."""
+    if node.op_type == "Gather" and node.input[0] == value:
+        place = graph.constants.get(node.input[1])
+        axis = next((each.i for each in node.attribute if each.name == "axis"), 0)
+        return (axis, int(place), [node]) if place is not None and place.ndim == 0 else None
+    if node.op_type != "Slice" or len(node.input) < 4 or node.input[0] != value:
+        return None
+    squeeze = graph.next(node, "Squeeze")
+    if squeeze is None or len(squeeze.input) < 2:
+        return None
+    names = [*node.input[1:], squeeze.input[1]]
+    numbers = [graph.constants.get(name) for name in names]
+    if any(each is None or each.size != 1 for each in numbers):
+        return None
+    start, end, axis, *step, squeezed = (int(each.item()) for each in numbers if each is not None)
+    one = end == start + 1 and step in ([], [1]) and axis == squeezed
+    return (axis, start, [node, squeeze]) if one else None
 
 
 def _other(node: Any, name: str) -> str:

@@ -80,6 +80,10 @@ def _split(attributes: Attributes, x: Tensor, lengths: Array | None = None) -> t
     return torch.split(x, list(given), axis)
 
 
+def _unbind(attributes: Attributes, x: Tensor) -> tuple[Tensor, ...]:
+    return x.unbind(int(attributes["axis"]))
+
+
 def _slice(attributes: Attributes, x: Tensor, *parts: Array | None) -> Tensor:
     for axis, cut in enumerate(slices(attributes, x.ndim, *parts)):
         if cut.step is not None and cut.step < 0:
@@ -191,6 +195,7 @@ SHAPING: dict[str, Function] = {
     "Squeeze": _squeeze,
     "Tile": lambda a, x, repeats: x.repeat(integers(repeats)),
     "Transpose": _transpose,
+    "Unbind": _unbind,
     "Unsqueeze": _unsqueeze,
     "Upsample": resize,
 }
