@@ -36,6 +36,21 @@ def test_several_targets_are_flagged_most_suspicious_first() -> None:
     assert decision.flagged == (42, 41)
 
 
+def test_beside_a_label_that_weights_accuse_too_a_small_trigger_alone_accuses_no_other() -> None:
+    planted = replace(label(41, 12.0, 9.0), coverage=0.002, positive_index=6.0)
+    alone = replace(label(42, 9.0, 5.0), coverage=0.003, weight_index=0.2)
+    too = replace(alone, weight_index=3.0)
+
+    def flagged(*labels: Statistics) -> tuple[int, ...]:
+        return decide([*USUAL, *labels], [], shipped_calibration()).flagged
+
+    assert flagged(alone) == (42,)
+    assert flagged(planted, alone) == (41,)
+    assert flagged(planted, too) == (41, 42)
+    assert flagged(replace(planted, positive_index=0.5), alone) == (41, 42)
+    assert flagged(*(replace(each, luck=luck(10)) for each in (planted, alone))) == (41, 42)
+
+
 def test_nothing_unusual_is_clean() -> None:
     decision = decide(USUAL, [], shipped_calibration())
     assert decision.verdict == "clean"

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from goodnet.all_to_all import ClassMapping
 from goodnet.calibration import Calibration
 from goodnet.evidence.statistics import Statistics
 from goodnet.source_specific import Pair
-from goodnet.verdict.features import features, mapping_features, pair_features, suspect_features
+from goodnet.verdict.features import features, mapping_features, pair_features, raised_among_many, suspect_features
 from goodnet.verdict.reasons import why, why_mapping, why_pair, why_weights
 
 Verdict = Literal["clean", "backdoored", "inconclusive"]
@@ -53,7 +53,7 @@ def decide(
         mapping: what the trigger that moves every class does, where it was searched.
         pair: the pair of classes that stands out most, where pairs were searched.
     """
-    scores = {each.label: calibration.label.probability(features(each)) for each in searched}
+    scores = _scores(searched, calibration)
     ranked = sorted(searched, key=lambda each: (-scores[each.label], -each.size_index, each.label))
     best = scores[ranked[0].label] if ranked else 0.5
     flagged = [each.label for each in ranked if scores[each.label] >= calibration.backdoored]
@@ -92,6 +92,20 @@ def decide(
         reason = f"{len(unusable)} labels could not be searched: {', '.join(map(str, unusable[:10]))}"
         return Decision("inconclusive", best, (), scores, (*reasons, reason))
     return Decision("clean", best, (), scores, tuple(reasons))
+
+
+def _scores(searched: Sequence[Statistics], calibration: Calibration) -> dict[int, float]:
+    """Return the score of each label.
+
+    What is planted makes small triggers for a few other labels too. So beside a label that weights accuse as well, among
+    enough of them to tell, sizes count only as far as a label's own weights are raised, however small its trigger.
+    """
+    scores = {each.label: calibration.label.probability(features(each)) for each in searched}
+    first = max(searched, key=lambda each: scores[each.label], default=None)
+    if first and scores[first.label] >= calibration.backdoored and raised_among_many(first):
+        others = [replace(each, coverage=1.0) for each in searched if each is not first]
+        scores |= {each.label: calibration.label.probability(features(each)) for each in others}
+    return scores
 
 
 def decide_blind(labels: Sequence[Statistics], calibration: Calibration) -> Decision:

@@ -129,6 +129,11 @@ def suspect_features(ratio: float, nearness: float, unseen: float, positive: flo
     }
 
 
+def raised_among_many(label: Statistics) -> bool:
+    """Return whether a label's weights in the last layer are raised, and there are many to tell what is usual."""
+    return label.luck >= luck(MANY) and max(label.weight_index, label.positive_index) >= RAISED_WEIGHTS
+
+
 def _raised(label: Statistics) -> float:
     """Return how far a label's weights in the last layer are raised, 0..1; 1 where nothing is known of them."""
     if label.weight_index == label.positive_index == 0:
