@@ -97,8 +97,8 @@ def decide(
 def _scores(searched: Sequence[Statistics], calibration: Calibration) -> dict[int, float]:
     """Return the score of each label.
 
-    What is planted makes small triggers for a few other labels too. So beside a label that weights accuse as well, among
-    enough of them to tell, sizes count only as far as a label's own weights are raised, however small its trigger.
+    What is planted makes small triggers for a few other labels too. So beside a label that weights accuse as well,
+    among enough of them to tell, sizes count only as far as a label's own weights are raised, however small its trigger.
     """
     scores = {each.label: calibration.label.probability(features(each)) for each in searched}
     first = max(searched, key=lambda each: scores[each.label], default=None)
