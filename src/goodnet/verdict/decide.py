@@ -98,7 +98,7 @@ def _scores(searched: Sequence[Statistics], calibration: Calibration) -> dict[in
     """Return the score of each label.
 
     What is planted makes small triggers for a few other labels too. So beside a label that weights accuse as well,
-    among enough of them to tell, sizes count only as far as a label's own weights are raised, however small its trigger.
+    among enough of them to tell, sizes count only as far as a label's own weights are raised, however small they are.
     """
     scores = {each.label: calibration.label.probability(features(each)) for each in searched}
     first = max(searched, key=lambda each: scores[each.label], default=None)
