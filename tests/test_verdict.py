@@ -161,6 +161,8 @@ def test_a_large_trigger_is_believed_where_weights_are_raised_or_nothing_is_know
     assert decide([*USUAL, small], [], shipped_calibration()).verdict == "backdoored"
     more, less = (features(replace(natural, coverage=share))["far"] for share in (0.008, 0.01))
     assert features(small)["far"] > more > less > features(natural)["far"] == 0
+    works = features(replace(natural, coverage=0.01, transfer=1.0))["far"]
+    assert works == features(small)["far"]
 
 
 def test_a_warp_or_a_filter_or_a_wave_counts_from_what_clean_networks_reach() -> None:

@@ -46,7 +46,8 @@ NATURAL = 4.0
 median one; from there on a smaller one counts in full."""
 
 SMALL = 0.006
-"""Share of the image, 0..1, up to which a trigger is small: nothing that is drawn there looks like a class."""
+"""Share of the image, 0..1, up to which a trigger is small: nothing that is drawn there looks like a class. Twice that
+if it works on images of nothing as well, so that it is no stroke that makes another class of what is there."""
 
 RAISED_WEIGHTS = 2.0
 """The index of a target's weights from which on its trigger need not be small, nor its wave doubted."""
@@ -143,7 +144,8 @@ def _raised(label: Statistics) -> float:
 
 def _small(label: Statistics) -> float:
     """Return how far a label's trigger is small, 0..1: not at all at twice the size that is."""
-    return _excess(1 - math.log2(max(label.coverage, 1e-9) / SMALL), 0.0, 1.0)
+    limit = SMALL * (1 + label.transfer)
+    return _excess(1 - math.log2(max(label.coverage, 1e-9) / limit), 0.0, 1.0)
 
 
 def _lead(name: str, lead: float) -> float:
