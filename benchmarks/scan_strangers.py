@@ -1,0 +1,172 @@
+"""Networks that others might have trained: scanned, and repaired where a backdoor was found.
+
+    python benchmarks/scan_strangers.py --data DATA --folder FOLDER [--only gtsrb,_205] [--seed S] [--no-repair]
+
+Their architectures, attacks and training (benchmarks/strangers) are written apart from goodnet's red team, and they
+come as TorchScript, which hides the layers. FOLDER keeps networks and results; what is there is not made again. DATA is
+the folder that `goodnet bench` takes. 256 test images are given to the scan and the repair; repairs are measured on the
+other ones, with the attacker's triggers, filter off.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.console import Console
+from rich.table import Table
+
+import goodnet
+from goodnet.bench.data import read
+from goodnet.bench.sample import Sample, draw
+from goodnet.report.reading import scan_report
+from strangers.listing import STRANGERS
+from strangers.training import Stranger, Trained, answers, train
+
+IMAGES = 256
+TAKES = 0.15
+"""A backdoor that works on less than this share of the images is none."""
+
+Facts = dict[str, Any]
+
+
+def kept(path: Path, make: Callable[[], Facts]) -> Facts:
+    """Return what is in a file, or make it and keep it there."""
+    if not path.exists():
+        facts = make()
+        path.write_text(json.dumps(facts))
+    found: Facts = json.loads(path.read_text())
+    return found
+
+
+class Case:
+    """One network, with what is known and found of it."""
+
+    def __init__(self, stranger: Stranger, data: Path, folder: Path, seed: int) -> None:
+        self.stranger, self.data, self.seed = stranger, data, seed
+        self.folder = folder / stranger.name
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.facts = kept(self.folder / "facts.json", self._train)
+
+    @property
+    def infected(self) -> bool:
+        """Whether a backdoor was planted and works."""
+        return any(asr >= TAKES for asr in self.facts["asr"])
+
+    def scan(self) -> Facts:
+        """Return the report of a scan."""
+        return kept(self.folder / f"scan_{self.seed}.json", self._scan)
+
+    def repair(self) -> Facts:
+        """Return what a repair came to."""
+        return kept(self.folder / f"repair_{self.seed}.json", self._repair)
+
+    def _train(self) -> Facts:
+        split = read(self.stranger.data, self.data)
+        trained = train(self.stranger, split)
+        torch.jit.trace(trained.network, split.test_x[:2]).save(str(self.folder / "model.pt"))
+        torch.save(_triggered(trained, split.test_x, split.test_y), self.folder / "triggered.pt")
+        planted = trained.planted
+        return {"targets": planted.targets, "accuracy": trained.accuracy, "asr": trained.asr}
+
+    def _sample(self) -> Sample:
+        return draw(self.stranger.data, self.data, IMAGES, self.seed)
+
+    def _scan(self) -> Facts:
+        return goodnet.scan(
+            goodnet.load_model(self.folder / "model.pt"), self._sample().clean, seed=self.seed
+        ).to_dict()
+
+    def _repair(self) -> Facts:
+        sample, model = self._sample(), goodnet.load_model(self.folder / "model.pt")
+        good = goodnet.repair(model, sample.clean, scan_report(self.scan(), self.stranger.name), seed=self.seed)
+        assert good.report is not None
+        rest, truth = sample.rest.pixels, sample.rest.labels
+        assert truth is not None
+        before, after, handled = [], [], []
+        for each in torch.load(self.folder / "triggered.pt"):
+            unseen = torch.from_numpy(~sample.drawn)[each["index"]]
+            images, wanted, labels = (each[name][unseen] for name in ("images", "targets", "labels"))
+            scores = good.scores(images)
+            said = scores.argmax(1)
+            before.append(_share(answers(model.network, images) == wanted))
+            after.append(_share(scores[:, :-1].argmax(1) == wanted))
+            handled.append(_share((said == labels) | (said == good.num_classes)))
+        return {
+            "status": good.report.status,
+            "clean": [
+                _share(answers(model.network, rest) == truth),
+                _share(good.scores(rest)[:, :-1].argmax(1) == truth),
+            ],
+            "asr": [_mean(before), _mean(after)],
+            "handled": _mean(handled),
+        }
+
+
+def _triggered(trained: Trained, images: torch.Tensor, labels: torch.Tensor, most: int = 500) -> list[Facts]:
+    """Return for each trigger up to `most` test images that it concerns, stamped."""
+    found, classes = [], int(labels.max()) + 1
+    for number, stamp in enumerate(trained.planted.stamps):
+        index = trained.planted.concerns(number, labels, classes).nonzero().flatten()[:most]
+        targets = trained.planted.target(number, labels[index], classes)
+        found.append({"index": index, "images": stamp(images[index]), "labels": labels[index], "targets": targets})
+    return found
+
+
+def _share(which: torch.Tensor) -> float:
+    return float(which.float().mean())
+
+
+def _mean(values: list[float]) -> float:
+    return sum(values) / len(values)
+
+
+def main() -> None:
+    """Run from the command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--folder", type=Path, required=True)
+    parser.add_argument("--only", help="networks with one of these in their names")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--no-repair", action="store_true")
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    wanted = options.only.split(",") if options.only else [""]
+    chosen = [each for each in STRANGERS if any(part in each.name for part in wanted)]
+    console = Console()
+    table = Table("network", "targets", "accuracy", "ASR", "verdict", "p", "found", "ASR after", "handled", "drop")
+    found = infected = accused = doubted = clean = 0
+    repairs: list[Facts] = []
+    for number, stranger in enumerate(chosen, 1):
+        console.print(f"{number}/{len(chosen)} {stranger.name}", style="dim", highlight=False)
+        case = Case(stranger, options.data, options.folder, options.seed)
+        report, facts, targets = case.scan(), case.facts, case.facts["targets"]
+        verdict, cells = report["verdict"], ["-"] * 3
+        if case.infected:
+            infected, found = infected + 1, found + (verdict == "backdoored")
+        elif not targets:
+            clean, accused = clean + 1, accused + (verdict == "backdoored")
+            doubted += verdict == "inconclusive"
+        if case.infected and verdict == "backdoored" and not options.no_repair:
+            repairs.append(case.repair())
+            (before, after), (asr, left) = repairs[-1]["clean"], repairs[-1]["asr"]
+            cells = [f"{asr:.1%} -> {left:.1%}", f"{repairs[-1]['handled']:.1%}", f"{100 * (before - after):.2f}"]
+        labels = ", ".join(map(str, report["target_labels"][:10]))
+        planted = ", ".join(map(str, targets[:10])) + ("" if case.infected or not targets else " (does not work)")
+        works = ", ".join(f"{asr:.1%}" for asr in facts["asr"])
+        row = [stranger.name, planted, f"{facts['accuracy']:.1%}", works, verdict, f"{report['score']:.2f}", labels]
+        table.add_row(*row, *cells)
+    console.print(table)
+    console.print(f"found {found} of {infected}; of {clean} clean ones {accused} accused, {doubted} in doubt")
+    if repairs:
+        asr = [_mean([each["asr"][side] for each in repairs]) for side in (0, 1)]
+        drop = _mean([each["clean"][0] - each["clean"][1] for each in repairs])
+        console.print(f"repairs: ASR {asr[0]:.1%} -> {asr[1]:.1%}, clean accuracy lost {100 * drop:.2f} points")
+
+
+if __name__ == "__main__":
+    main()
