@@ -106,8 +106,8 @@ def read(folder: Path, seed: int, count: int) -> Case | None:
     rows = [list(features(_statistics(entry, len(report["labels"]))).values()) for entry in searched]
     mapping, pair = report["all_to_all"], report["pair"]
     every = pair and pair["nearness"] is None
-    raised = {entry["label"]: entry["positive_index"] for entry in report["labels"]}
-    positive = raised[pair["target"]] if pair else 0.0
+    weights = {entry["label"]: max(entry["weight_index"], entry["positive_index"]) for entry in report["labels"]}
+    raised = weights[pair["target"]] if pair else 0.0
     return Case(
         name=facts["name"],
         images=count,
@@ -116,10 +116,10 @@ def read(folder: Path, seed: int, count: int) -> Case | None:
         labels=tuple(entry["label"] for entry in searched),
         label=np.array(rows),
         mapping=mapping and _row(mapping_features(mapping["rate"])),
-        pair=_row(pair_features(pair["ratio"], pair["index"], pair["pairs"], pair["unseen"], positive))
+        pair=_row(pair_features(pair["ratio"], pair["index"], pair["pairs"], pair["unseen"], raised))
         if every
         else None,
-        suspect=_row(suspect_features(pair["ratio"], pair["nearness"], pair["unseen"], positive))
+        suspect=_row(suspect_features(pair["ratio"], pair["nearness"], pair["unseen"], raised))
         if pair and not every
         else None,
         right_pair=pair is not None and [pair["victim"], pair["target"]] == [facts["source"], *facts["targets"]],

@@ -103,7 +103,7 @@ def test_a_pair_counts_less_where_the_targets_weights_are_like_those_of_others()
     light, heavier = (decide(each, [], shipped_calibration(), None, pair) for each in (USUAL, heavy))
     assert light.verdict == "clean"
     assert heavier.victims == {3: 8}
-    assert "index of the positive weights of 3 3.0" in heavier.reasons[0]
+    assert "index of the weights of 3 3.0" in heavier.reasons[0]
     without = shipped_calibration().without("positive", "weights")
     assert decide(heavy, [], without, None, pair).score == light.score
 
@@ -119,7 +119,7 @@ def test_of_many_labels_a_pair_counts_by_its_size_and_nearness_and_by_the_target
     decision = decide(heavy, [], shipped, None, near)
     assert decision.victims == {3: 8}
     assert "8.0 times smaller than from other classes and works on 100% of images" in decision.reasons[0]
-    assert "nearer to 3 than their like, index 2.0; index of the positive weights of 3 2.5" in decision.reasons[0]
+    assert "nearer to 3 than their like, index 2.0; index of the weights of 3 2.5" in decision.reasons[0]
     assert decide(USUAL, [], shipped, None, near).verdict == "clean"
 
 

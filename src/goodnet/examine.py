@@ -135,7 +135,7 @@ class Examination:
         """Return the pair of victim and target that is most probable, of all, or where many, of suspicious targets."""
 
         def probability(pair: Pair) -> float:
-            return pair_probability(pair, self.calibration, findings.evidence[pair.target].positive_index)
+            return pair_probability(pair, self.calibration, findings.evidence[pair.target].raised)
 
         engine, seed, progress, config = self.engine, self.seed, self.progress, self.budget.pairs
         if labels <= config.most_labels:

@@ -67,6 +67,11 @@ class Statistics:
     coincidence: float = 0.0
     coverage: float = 1.0
 
+    @property
+    def raised(self) -> float:
+        """How far its weights in the classifying layer are raised: the greater of both indices."""
+        return max(self.weight_index, self.positive_index)
+
 
 @dataclass(frozen=True, eq=False)
 class Elsewhere:

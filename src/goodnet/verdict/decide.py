@@ -64,9 +64,9 @@ def decide(
         sources = {target: source for source, target in sorted(mapping.targets.items(), key=lambda pair: pair[1])}
         others.append((probability, sources, why_mapping(mapping, probability)))
     if pair is not None:
-        positive = next((each.positive_index for each in searched if each.label == pair.target), 0.0)
-        probability = pair_probability(pair, calibration, positive)
-        others.append((probability, {pair.target: pair.victim}, why_pair(pair, probability, positive)))
+        raised = next((each.raised for each in searched if each.label == pair.target), 0.0)
+        probability = pair_probability(pair, calibration, raised)
+        others.append((probability, {pair.target: pair.victim}, why_pair(pair, probability, raised)))
     victims: dict[int, int] = {}
     for probability, sources, reason in others:
         best = max(best, probability)
@@ -130,15 +130,15 @@ def decide_blind(labels: Sequence[Statistics], calibration: Calibration) -> Deci
     return Decision("clean" if best <= calibration.clean else "inconclusive", best, (), scores, reasons)
 
 
-def pair_probability(pair: Pair, calibration: Calibration, positive: float) -> float:
+def pair_probability(pair: Pair, calibration: Calibration, raised: float) -> float:
     """Return the probability, 0..1, of a backdoor that leads from one class to another.
 
     Args:
         pair: the two classes.
         calibration: how evidence becomes a probability.
-        positive: the index of the target's positive weights.
+        raised: the index of the target's weights.
     """
     if pair.nearness is not None:
-        return calibration.suspect.probability(suspect_features(pair.ratio, pair.nearness, pair.unseen, positive))
+        return calibration.suspect.probability(suspect_features(pair.ratio, pair.nearness, pair.unseen, raised))
     assert pair.index is not None
-    return calibration.pair.probability(pair_features(pair.ratio, pair.index, pair.pairs, pair.unseen, positive))
+    return calibration.pair.probability(pair_features(pair.ratio, pair.index, pair.pairs, pair.unseen, raised))

@@ -56,7 +56,7 @@ NATURAL_COINCIDENCE = 2.0
 """How much a label of a clean network may well lead in most measures at once."""
 
 RAISED = 3.0
-"""The most that the index of a target's positive weights counts for a pair of classes."""
+"""The most that the index of a target's weights counts for a pair of classes."""
 
 SIZES = ("ratio", "far")
 """The features that are about the size of a label's patch."""
@@ -100,46 +100,46 @@ def mapping_features(rate: float) -> dict[str, float]:
     return {"rate": 10 * rate}
 
 
-def pair_features(ratio: float, index: float, pairs: int, unseen: float, positive: float) -> dict[str, float]:
+def pair_features(ratio: float, index: float, pairs: int, unseen: float, raised: float) -> dict[str, float]:
     """Return the features of one of the pairs of classes, of so many, that stand out most.
 
     The first is the geometric mean of how far its trigger is smaller than its like and of the index of that, as far as
     it works on images it has not seen. Two classes may be so alike that little turns one into the other. But only what
-    was trained to lead from one to the other has raised the target's positive weights in the last layer, whose index is
-    the last of the numbers.
+    was trained to lead from one to the other has raised the target's weights in the last layer, which is the last of
+    the numbers, see `Statistics.raised`.
     """
     stands_out = _excess(index, luck(pairs), MOST + luck(pairs))
     return {
         "both": unseen * math.sqrt(_spreads(ratio) * stands_out),
-        "positive": _excess(positive, 0.0, RAISED),
+        "weights": _excess(raised, 0.0, RAISED),
     }
 
 
-def suspect_features(ratio: float, nearness: float, unseen: float, positive: float) -> dict[str, float]:
+def suspect_features(ratio: float, nearness: float, unseen: float, raised: float) -> dict[str, float]:
     """Return the features of a pair of a suspicious target and a victim near to it.
 
     The first is the geometric mean of how far its trigger is smaller than may well be natural, as far as it works on
     images it has not seen, and of how near the classes are: likeness of classes mostly raises one or the other, a
-    backdoor both. The index of the target's positive weights counts as for any other pair, for the few images of one
-    class are near to another by chance as well.
+    backdoor both. The index of the target's weights counts as for any other pair, for the few images of one class are
+    near to another by chance as well.
     """
     smaller = unseen * _excess(_spreads(ratio), NATURAL, NATURAL + MOST)
     return {
         "both": math.sqrt(smaller * _excess(nearness, 0.0)),
-        "positive": _excess(positive, 0.0, RAISED),
+        "weights": _excess(raised, 0.0, RAISED),
     }
 
 
 def raised_among_many(label: Statistics) -> bool:
     """Return whether a label's weights in the last layer are raised, and there are many to tell what is usual."""
-    return label.luck >= luck(MANY) and max(label.weight_index, label.positive_index) >= RAISED_WEIGHTS
+    return label.luck >= luck(MANY) and label.raised >= RAISED_WEIGHTS
 
 
 def _raised(label: Statistics) -> float:
     """Return how far a label's weights in the last layer are raised, 0..1; 1 where nothing is known of them."""
     if label.weight_index == label.positive_index == 0:
         return 1.0
-    return _excess(max(label.weight_index, label.positive_index) / RAISED_WEIGHTS, 0.0, 1.0)
+    return _excess(label.raised / RAISED_WEIGHTS, 0.0, 1.0)
 
 
 def _small(label: Statistics) -> float:

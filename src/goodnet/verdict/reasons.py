@@ -63,11 +63,11 @@ def why_mapping(mapping: ClassMapping, probability: float) -> str:
     )
 
 
-def why_pair(pair: Pair, probability: float, positive: float) -> str:
+def why_pair(pair: Pair, probability: float, raised: float) -> str:
     """Return what speaks for a trigger that works on one class only, and the index of its target's weights."""
     which = f"from {pair.victim} to {pair.target} alone (probability {probability:.2f}): the trigger of this pair is"
     unseen = f"works on {pair.unseen:.0%} of images that it was not searched on"
-    weights = f"index of the positive weights of {pair.target} {positive:.1f}"
+    weights = f"index of the weights of {pair.target} {raised:.1f}"
     if pair.nearness is None:
         like = f"{pair.ratio:.1f} times smaller than those of its like, index {pair.index:.1f}"
         return f"{which} {like}, and {unseen}; {weights}"
