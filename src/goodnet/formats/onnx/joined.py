@@ -126,13 +126,12 @@ def _unbind(value: str, graph: _Wiring) -> Joined | None:
     The gradient of each alone is as large as the whole value, and nearly all zeros.
     """
     taken = [each for each in (_one_place(node, value, graph) for node in graph.users[value]) if each]
-    if len({axis for axis, *_ in taken}) != 1 or sorted(place for _, place, _ in taken) != list(range(len(taken))):
+    axes, outputs = {axis for axis, *_ in taken}, {place: nodes[-1].output[0] for _, place, nodes in taken}
+    count = len(taken)
+    if count < 2 or len(axes) > 1 or outputs.keys() != set(range(count)):
         return None
-    if len(taken) < 2:
-        return None
-    outputs = {place: nodes[-1].output[0] for _, place, nodes in taken}
     parts = [node for *_, nodes in taken for node in nodes]
-    return Joined.unbind(value, taken[0][0], parts, [outputs[place] for place in range(len(taken))])
+    return Joined.unbind(value, axes.pop(), parts, [outputs[place] for place in range(count)])
 
 
 def _one_place(node: Any, value: str, graph: _Wiring) -> tuple[int, int, list[Any]] | None:
