@@ -17,8 +17,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from rich.console import Console
-from rich.table import Table
 
 import goodnet
 from goodnet.bench.data import read
@@ -130,42 +128,38 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--folder", type=Path, required=True)
-    parser.add_argument("--only", help="networks with one of these in their names")
+    parser.add_argument("--only", default="", help="networks with one of these in their names")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--no-repair", action="store_true")
     options = parser.parse_args()
     torch.set_num_threads(1)
-    wanted = options.only.split(",") if options.only else [""]
-    chosen = [each for each in STRANGERS if any(part in each.name for part in wanted)]
-    console = Console()
-    table = Table("network", "targets", "accuracy", "ASR", "verdict", "p", "found", "ASR after", "handled", "drop")
-    found = infected = accused = doubted = clean = 0
-    repairs: list[Facts] = []
-    for number, stranger in enumerate(chosen, 1):
-        console.print(f"{number}/{len(chosen)} {stranger.name}", style="dim", highlight=False)
+    chosen = [each for each in STRANGERS if any(part in each.name for part in options.only.split(","))]
+    infected, clean, repairs = list[str](), list[str](), list[Facts]()
+    for stranger in chosen:
         case = Case(stranger, options.data, options.folder, options.seed)
-        report, facts, targets = case.scan(), case.facts, case.facts["targets"]
-        verdict, cells = report["verdict"], ["-"] * 3
+        facts, report = case.facts, case.scan()
+        verdict, labels = report["verdict"], report["target_labels"][:10]
+        asr = ", ".join(f"{share:.1%}" for share in facts["asr"])
+        planted = f"targets {facts['targets'][:10]}, ASR {asr}" if facts["targets"] else "clean"
+        line = (
+            f"{stranger.name}, {planted}, accuracy {facts['accuracy']:.1%}: {verdict} {labels} ({report['score']:.2f})"
+        )
         if case.infected:
-            infected, found = infected + 1, found + (verdict == "backdoored")
-        elif not targets:
-            clean, accused = clean + 1, accused + (verdict == "backdoored")
-            doubted += verdict == "inconclusive"
+            infected.append(verdict)
+        elif not facts["targets"]:
+            clean.append(verdict)
         if case.infected and verdict == "backdoored" and not options.no_repair:
             repairs.append(case.repair())
-            (before, after), (asr, left) = repairs[-1]["clean"], repairs[-1]["asr"]
-            cells = [f"{asr:.1%} -> {left:.1%}", f"{repairs[-1]['handled']:.1%}", f"{100 * (before - after):.2f}"]
-        labels = ", ".join(map(str, report["target_labels"][:10]))
-        planted = ", ".join(map(str, targets[:10])) + ("" if case.infected or not targets else " (does not work)")
-        works = ", ".join(f"{asr:.1%}" for asr in facts["asr"])
-        row = [stranger.name, planted, f"{facts['accuracy']:.1%}", works, verdict, f"{report['score']:.2f}", labels]
-        table.add_row(*row, *cells)
-    console.print(table)
-    console.print(f"found {found} of {infected}; of {clean} clean ones {accused} accused, {doubted} in doubt")
+            (before, after), (works, left) = repairs[-1]["clean"], repairs[-1]["asr"]
+            line += f", {repairs[-1]['status']}: ASR {works:.1%} -> {left:.1%}, {repairs[-1]['handled']:.1%} handled, "
+            line += f"accuracy {before:.1%} -> {after:.1%}"
+        print(line, flush=True)
+    print(f"found {infected.count('backdoored')} of {len(infected)} backdoors that work")
+    print(f"accused {clean.count('backdoored')} of {len(clean)} clean ones, in doubt {clean.count('inconclusive')}")
     if repairs:
-        asr = [_mean([each["asr"][side] for each in repairs]) for side in (0, 1)]
-        drop = _mean([each["clean"][0] - each["clean"][1] for each in repairs])
-        console.print(f"repairs: ASR {asr[0]:.1%} -> {asr[1]:.1%}, clean accuracy lost {100 * drop:.2f} points")
+        works, left = (_mean([each["asr"][side] for each in repairs]) for side in (0, 1))
+        lost = _mean([each["clean"][0] - each["clean"][1] for each in repairs])
+        print(f"{len(repairs)} repairs: ASR {works:.1%} -> {left:.1%}, clean accuracy lost {100 * lost:.2f} points")
 
 
 if __name__ == "__main__":
