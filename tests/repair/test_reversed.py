@@ -36,6 +36,14 @@ def test_warps_are_reversed_where_a_slight_one_leads_to_a_label(gain: float, fam
     assert isinstance(config.family, family)
 
 
+@pytest.mark.parametrize(("surest", "family"), [(None, ChangedPatch), (1, ChangedPatch), (2, Patch)])
+def test_the_surest_label_decides_whether_warps_are_reversed(surest: int | None, family: type) -> None:
+    ramp = torch.linspace(0, 1, 16).expand(8, 1, 16, 16).contiguous()
+    engine = Engine(Classifier(freeze(Slope(60.0)), (1, 16, 16), 3))
+    classes = torch.zeros(8, dtype=torch.int64)
+    assert isinstance(fitted_to(engine, [1, 2], ramp, classes, ReversalConfig(), 0, surest).family, family)
+
+
 def test_what_a_scan_knows_of_victims_is_not_asked_again_and_needs_images_of_theirs() -> None:
     images, labels = torch.rand(12, 1, 16, 16, generator=torch.Generator().manual_seed(0)), torch.arange(12) % 3
     engine = Engine(Classifier(freeze(Slope(0.0)), (1, 16, 16), 4))

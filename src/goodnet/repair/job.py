@@ -48,6 +48,7 @@ class Job:
         ready: model and images, fitted to each other.
         verdict: of the scan before.
         victims: for labels whose trigger works on one class only, as far as that scan tells, this class.
+        surest: the most suspicious label of that scan; None where there was none.
         seed: of every random draw.
         config: how to repair.
         progress: who is told.
@@ -59,6 +60,7 @@ class Job:
     ready: PreflightResult
     verdict: Verdict
     victims: Mapping[int, int]
+    surest: int | None
     seed: int
     config: RepairConfig
     progress: Progress

@@ -126,12 +126,19 @@ class TriggerSet:
 
 
 def fitted_to(
-    engine: Engine, labels: Sequence[int], pixels: Tensor, classes: Tensor, config: ReversalConfig, seed: int
+    engine: Engine,
+    labels: Sequence[int],
+    pixels: Tensor,
+    classes: Tensor,
+    config: ReversalConfig,
+    seed: int,
+    surest: int | None = None,
 ) -> ReversalConfig:
     """Return a configuration for the kind of backdoor that there is.
 
     Where a slight warp or filter leads to a label, such are reversed as well as patches; where a trigger for a label
-    works on images of one class only, triggers are reversed on these.
+    works on images of one class only, triggers are reversed on these. The label that is surest to be a target decides
+    on the former, since one that is flagged beside it is often reached by a filter without any backdoor.
 
     Args:
         engine: the network.
@@ -140,17 +147,18 @@ def fitted_to(
         classes: int64 (n,), the class of each.
         config: how triggers are reversed otherwise.
         seed: of every draw.
+        surest: the most suspicious of the labels; any of them decides where that is not known.
     """
-    pool = ImagePool(pixels, classes)
+    pool, deciding = ImagePool(pixels, classes), labels if surest is None else [surest]
     config = replace(config, known={label: of for label, of in config.known.items() if len(pool.of(of))})
     most: dict[Slight, float] = {}
     for each in (slight.WARPS, slight.FILTERS):
-        found = slight.search(engine, pool, pool, labels, seed, Silent(), each)
+        found = slight.search(engine, pool, pool, deciding, seed, Silent(), each)
         most[each.family] = max((one.rate for one in found.values()), default=0.0)
     best = max(most, key=lambda family: most[family])
     # A filter answers to a smooth pattern too, which is unlearned far better as what it is.
     filtered = best is slight.FILTERS.family
-    if most[best] >= config.changed and not (filtered and _smaller(engine, labels, pool, config, seed)):
+    if most[best] >= config.changed and not (filtered and _smaller(engine, deciding, pool, config, seed)):
         return replace(config, family=ChangedPatch(best))
     few = engine.classifier.classes <= config.most_labels and len(labels) <= config.most_asked
     asked = [label for label in labels if few and label not in config.known]

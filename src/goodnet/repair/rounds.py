@@ -62,7 +62,7 @@ def run_rounds(
         methods: the methods to try in each round.
     """
     usual = dataclasses.replace(job.config.reversal, known=job.victims)
-    reversal = fitted_to(engine, labels, images.pixels, images.labels, usual, job.seed)
+    reversal = fitted_to(engine, labels, images.pixels, images.labels, usual, job.seed, job.surest)
     current, done = job.ready.model, list[Round]()
     sets: list[tuple[TriggerSet, TriggerSet]] = []
     emergence: dict[int, tuple[tuple[int, Trigger], ...]] = {}

@@ -85,7 +85,8 @@ def repair(
     verdict: Verdict = "backdoored" if report is None else report.verdict
     entries = report.labels if report is not None else ()
     victims = {each.label: each.victim for each in entries if each.victim is not None}
-    job = Job(ready, verdict, victims, seed, config, progress, cost, shown, started)
+    surest = found[0] if found and labels is None else None
+    job = Job(ready, verdict, victims, surest, seed, config, progress, cost, shown, started)
     if not flagged:
         return unchanged(job)
     trainable_copy(ready.model)  # complains before the work, not after it
