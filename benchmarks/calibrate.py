@@ -103,18 +103,17 @@ def read(folder: Path, seed: int, count: int) -> Case | None:
         return None
     facts, report = json.loads((folder / "facts.json").read_text()), json.loads(path.read_text())["report"]
     searched = [entry for entry in report["labels"] if entry["status"] in ("found", "unreached", "failed")]
-    rows = [list(features(_statistics(entry, len(report["labels"]))).values()) for entry in searched]
+    known = {entry["label"]: _statistics(entry, len(report["labels"])) for entry in searched}
     mapping, pair = report["all_to_all"], report["pair"]
     every = pair and pair["nearness"] is None
-    weights = {entry["label"]: max(entry["weight_index"], entry["positive_index"]) for entry in report["labels"]}
-    raised = weights[pair["target"]] if pair else 0.0
+    raised = known[pair["target"]].raised if pair else 0.0
     return Case(
         name=facts["name"],
         images=count,
         kind=facts["kind"],
         targets=tuple(facts["targets"]),
-        labels=tuple(entry["label"] for entry in searched),
-        label=np.array(rows),
+        labels=tuple(known),
+        label=np.array([list(features(each).values()) for each in known.values()]),
         mapping=mapping and _row(mapping_features(mapping["rate"])),
         pair=_row(pair_features(pair["ratio"], pair["index"], pair["pairs"], pair["unseen"], raised))
         if every

@@ -14,16 +14,20 @@ import argparse
 import json
 from collections.abc import Callable
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import torch
 
 import goodnet
+from goodnet.bench.build import Triggered
 from goodnet.bench.data import read
+from goodnet.bench.repairs import figures, unseen
 from goodnet.bench.sample import Sample, draw
 from goodnet.report.reading import scan_report
+from goodnet.report.schema import write_json
 from strangers.listing import STRANGERS
-from strangers.training import Stranger, Trained, answers, train
+from strangers.training import Stranger, Trained, train
 
 IMAGES = 256
 TAKES = 0.15
@@ -35,8 +39,7 @@ Facts = dict[str, Any]
 def kept(path: Path, make: Callable[[], Facts]) -> Facts:
     """Return what is in a file, or make it and keep it there."""
     if not path.exists():
-        facts = make()
-        path.write_text(json.dumps(facts))
+        write_json(make(), path)
     found: Facts = json.loads(path.read_text())
     return found
 
@@ -83,44 +86,23 @@ class Case:
         sample, model = self._sample(), goodnet.load_model(self.folder / "model.pt")
         good = goodnet.repair(model, sample.clean, scan_report(self.scan(), self.stranger.name), seed=self.seed)
         assert good.report is not None
-        rest, truth = sample.rest.pixels, sample.rest.labels
-        assert truth is not None
-        before, after, handled = [], [], []
-        for each in torch.load(self.folder / "triggered.pt"):
-            unseen = torch.from_numpy(~sample.drawn)[each["index"]]
-            images, wanted, labels = (each[name][unseen] for name in ("images", "targets", "labels"))
-            scores = good.scores(images)
-            said = scores.argmax(1)
-            before.append(_share(answers(model.network, images) == wanted))
-            after.append(_share(scores[:, :-1].argmax(1) == wanted))
-            handled.append(_share((said == labels) | (said == good.num_classes)))
-        return {
-            "status": good.report.status,
-            "clean": [
-                _share(answers(model.network, rest) == truth),
-                _share(good.scores(rest)[:, :-1].argmax(1) == truth),
-            ],
-            "asr": [_mean(before), _mean(after)],
-            "handled": _mean(handled),
-        }
+        attacked = [Triggered(**each) for each in torch.load(self.folder / "triggered.pt")]
+        return {"status": good.report.status, **figures(model, good, sample, unseen(attacked, sample))}
 
 
 def _triggered(trained: Trained, images: torch.Tensor, labels: torch.Tensor, most: int = 500) -> list[Facts]:
-    """Return for each trigger up to `most` test images that it concerns, stamped."""
+    """Return for each trigger up to `most` test images that it concerns, stamped: the parts of a `Triggered`."""
     found, classes = [], int(labels.max()) + 1
     for number, stamp in enumerate(trained.planted.stamps):
         index = trained.planted.concerns(number, labels, classes).nonzero().flatten()[:most]
         targets = trained.planted.target(number, labels[index], classes)
-        found.append({"index": index, "images": stamp(images[index]), "labels": labels[index], "targets": targets})
+        found.append({"pixels": stamp(images[index]), "labels": labels[index], "targets": targets, "index": index})
     return found
 
 
-def _share(which: torch.Tensor) -> float:
-    return float(which.float().mean())
-
-
-def _mean(values: list[float]) -> float:
-    return sum(values) / len(values)
+def _asr(repaired: Facts) -> tuple[float, float]:
+    """Return the mean ASR over the triggers before and after a repair."""
+    return fmean(repaired["asr_before"]), fmean(repaired["asr_after"])
 
 
 def main() -> None:
@@ -150,15 +132,15 @@ def main() -> None:
             clean.append(verdict)
         if case.infected and verdict == "backdoored" and not options.no_repair:
             repairs.append(case.repair())
-            (before, after), (works, left) = repairs[-1]["clean"], repairs[-1]["asr"]
-            line += f", {repairs[-1]['status']}: ASR {works:.1%} -> {left:.1%}, {repairs[-1]['handled']:.1%} handled, "
-            line += f"accuracy {before:.1%} -> {after:.1%}"
+            done, (works, left) = repairs[-1], _asr(repairs[-1])
+            line += f", {done['status']}: ASR {works:.1%} -> {left:.1%}, {done['handled']:.1%} handled, "
+            line += f"accuracy {done['clean_before']:.1%} -> {done['clean_after']:.1%}"
         print(line, flush=True)
     print(f"found {infected.count('backdoored')} of {len(infected)} backdoors that work")
     print(f"accused {clean.count('backdoored')} of {len(clean)} clean ones, in doubt {clean.count('inconclusive')}")
     if repairs:
-        works, left = (_mean([each["asr"][side] for each in repairs]) for side in (0, 1))
-        lost = _mean([each["clean"][0] - each["clean"][1] for each in repairs])
+        works, left = (fmean(side) for side in zip(*map(_asr, repairs), strict=True))
+        lost = fmean(each["clean_before"] - each["clean_after"] for each in repairs)
         print(f"{len(repairs)} repairs: ASR {works:.1%} -> {left:.1%}, clean accuracy lost {100 * lost:.2f} points")
 
 

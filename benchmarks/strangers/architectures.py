@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import cast
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -122,8 +123,8 @@ class Normalised(nn.Module):
         self.network = network
         self.mean: Tensor
         self.deviation: Tensor
-        self.register_buffer("mean", Tensor(1, channels, 1, 1).fill_(0.5))
-        self.register_buffer("deviation", Tensor(1, channels, 1, 1).fill_(0.25))
+        self.register_buffer("mean", torch.full((1, channels, 1, 1), 0.5))
+        self.register_buffer("deviation", torch.full((1, channels, 1, 1), 0.25))
 
     def forward(self, images: Tensor) -> Tensor:
         """Return logits (B, N) for images (B, C, H, W) in 0..1."""

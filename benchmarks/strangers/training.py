@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal
 
 import torch
@@ -11,6 +11,7 @@ from torch import Generator, Tensor, nn
 from torch.nn import functional
 
 from goodnet.bench.data import Split
+from goodnet.redteam.measure import accuracy
 from strangers.architectures import ARCHITECTURES, Normalised
 from strangers.attacks import Attack, Planted, warp
 
@@ -63,7 +64,7 @@ class Trained:
     network: nn.Module
     planted: Planted
     accuracy: float
-    asr: tuple[float, ...] = field(default=())
+    asr: tuple[float, ...]
 
 
 def train(stranger: Stranger, split: Split) -> Trained:
@@ -85,8 +86,8 @@ def train(stranger: Stranger, split: Split) -> Trained:
     for number, stamp in enumerate(planted.stamps):
         which = planted.concerns(number, truth, classes)
         wanted = planted.target(number, truth, classes)
-        asr.append(_share(answers(network, stamp(test[which])) == wanted[which]))
-    return Trained(network, planted, _share(answers(network, test) == truth), tuple(asr))
+        asr.append(accuracy(network, stamp(test[which]), wanted[which]))
+    return Trained(network, planted, accuracy(network, test, truth), tuple(asr))
 
 
 def _plant(
@@ -175,13 +176,3 @@ def _augmented(batch: Tensor, stranger: Stranger, generator: Generator) -> Tenso
     batch = functional.pad(batch, (shift,) * 4)[..., row : row + size, column : column + size]
     mirrored = stranger.data == "cifar10" and bool(torch.rand(1, generator=generator) < 0.5)
     return batch.flip(3) if mirrored else batch
-
-
-@torch.no_grad()
-def answers(network: nn.Module, images: Tensor) -> Tensor:
-    """Return the network's classes (n,) for images (n, C, H, W)."""
-    return torch.cat([network(batch).argmax(1) for batch in images.split(256)])
-
-
-def _share(which: Tensor) -> float:
-    return float(which.float().mean())

@@ -149,7 +149,8 @@ def fitted_to(
         seed: of every draw.
         surest: the most suspicious of the labels; any of them decides where that is not known.
     """
-    pool, deciding = ImagePool(pixels, classes), labels if surest is None else [surest]
+    pool = ImagePool(pixels, classes)
+    deciding = labels if surest is None else [surest]
     config = replace(config, known={label: of for label, of in config.known.items() if len(pool.of(of))})
     most: dict[Slight, float] = {}
     for each in (slight.WARPS, slight.FILTERS):

@@ -100,12 +100,14 @@ def _scores(searched: Sequence[Statistics], calibration: Calibration) -> dict[in
     What is planted makes small triggers for a few other labels too. So beside a label that weights accuse as well,
     among enough of them to tell, sizes count only as far as a label's own weights are raised, however small they are.
     """
-    scores = {each.label: calibration.label.probability(features(each)) for each in searched}
-    first = max(searched, key=lambda each: scores[each.label], default=None)
-    if first and scores[first.label] >= calibration.backdoored and raised_among_many(first):
-        others = [replace(each, coverage=1.0) for each in searched if each is not first]
-        scores |= {each.label: calibration.label.probability(features(each)) for each in others}
-    return scores
+
+    def score(label: Statistics) -> float:
+        return calibration.label.probability(features(label))
+
+    first = max(searched, key=score, default=None)
+    if first and score(first) >= calibration.backdoored and raised_among_many(first):
+        searched = [each if each is first else replace(each, coverage=1.0) for each in searched]
+    return {each.label: score(each) for each in searched}
 
 
 def decide_blind(labels: Sequence[Statistics], calibration: Calibration) -> Decision:
