@@ -115,6 +115,62 @@ class Perceptron(nn.Module):
         return cast(Tensor, self.layers(images))
 
 
+class Stacked(nn.Module):
+    """Pairs of 3x3 convolutions with batch norm and two linear layers (Simonyan and Zisserman, ICLR 2015)."""
+
+    def __init__(self, channels: int, classes: int, size: int) -> None:
+        super().__init__()
+        layers: list[nn.Module] = []
+        for width in (24, 48, 96):
+            for _ in range(2):
+                layers += [nn.Conv2d(channels, width, 3, padding=1), nn.BatchNorm2d(width), nn.ReLU()]
+                channels = width
+            layers.append(nn.MaxPool2d(2))
+        self.features = nn.Sequential(*layers)
+        self.head = nn.Sequential(nn.Flatten(), nn.Linear(96 * (size // 8) ** 2, 128), nn.ReLU())
+        self.last = nn.Linear(128, classes)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return logits (B, N) for images (B, C, H, W)."""
+        return cast(Tensor, self.last(self.head(self.features(images))))
+
+
+class Separable(nn.Module):
+    """Depthwise and pointwise convolutions (Howard et al., "MobileNets", 2017)."""
+
+    def __init__(self, channels: int, classes: int, _: int) -> None:
+        super().__init__()
+        layers: list[nn.Module] = [nn.Conv2d(channels, 24, 3, 1, 1, bias=False), nn.BatchNorm2d(24), nn.ReLU6()]
+        inner = 24
+        for width, stride in ((48, 2), (48, 1), (96, 2), (96, 1)):
+            layers += [nn.Conv2d(inner, inner, 3, stride, 1, groups=inner, bias=False), nn.BatchNorm2d(inner)]
+            layers += [nn.ReLU6(), nn.Conv2d(inner, width, 1, bias=False), nn.BatchNorm2d(width), nn.ReLU6()]
+            inner = width
+        self.features = nn.Sequential(*layers)
+        self.head = nn.Linear(96, classes)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return logits (B, N) for images (B, C, H, W)."""
+        return cast(Tensor, self.head(self.features(images).mean((2, 3))))
+
+
+class Grouped(nn.Module):
+    """Convolutions with group norm and SiLUs, and the largest feature of all places."""
+
+    def __init__(self, channels: int, classes: int, _: int) -> None:
+        super().__init__()
+        layers: list[nn.Module] = []
+        for width, stride in ((24, 1), (48, 2), (64, 2), (96, 2)):
+            layers += [nn.Conv2d(channels, width, 3, stride, 1), nn.GroupNorm(8, width), nn.SiLU()]
+            channels = width
+        self.features = nn.Sequential(*layers)
+        self.head = nn.Linear(96, classes)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return logits (B, N) for images (B, C, H, W)."""
+        return cast(Tensor, self.head(self.features(images).amax((2, 3))))
+
+
 class Normalised(nn.Module):
     """A network behind the normalisation that it was trained with."""
 
@@ -131,4 +187,13 @@ class Normalised(nn.Module):
         return cast(Tensor, self.network((images - self.mean) / self.deviation))
 
 
-ARCHITECTURES = {"lenet": LeNet, "six": SixConvolutions, "leaky": Leaky, "residual": Residual, "mlp": Perceptron}
+ARCHITECTURES: dict[str, type[nn.Module]] = {
+    "lenet": LeNet,
+    "six": SixConvolutions,
+    "leaky": Leaky,
+    "residual": Residual,
+    "mlp": Perceptron,
+    "stacked": Stacked,
+    "separable": Separable,
+    "grouped": Grouped,
+}

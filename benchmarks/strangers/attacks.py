@@ -38,6 +38,35 @@ def patch(size: int, *, anywhere: bool = False, yellow: bool = False) -> Maker:
     return make
 
 
+def moved(size: int) -> Maker:
+    """Return a maker of squares of random dots, each image's at a place of its own."""
+
+    def make(channels: int, width: int, generator: Generator) -> Stamp:
+        pattern = (torch.rand(channels, size, size, generator=generator) > 0.5).float()
+
+        def stamp(images: Tensor) -> Tensor:
+            images = images.clone()
+            places = torch.randint(0, width - size + 1, (len(images), 2), generator=Generator().manual_seed(0))
+            for image, (row, column) in zip(images, places.tolist(), strict=True):
+                image[:, row : row + size, column : column + size] = pattern
+            return images
+
+        return stamp
+
+    return make
+
+
+def own(amplitude: float) -> Maker:
+    """Return a maker of faint patterns that each image draws for itself (after Li et al., "ISSBA", ICCV 2021)."""
+
+    def make(channels: int, _: int, generator: Generator) -> Stamp:
+        kernel = torch.randn(channels, channels, 5, 5, generator=generator)
+        kernel = kernel - kernel.mean((1, 2, 3), keepdim=True)
+        return lambda images: (images + amplitude * functional.conv2d(images, kernel, padding=2).tanh()).clamp(0, 1)
+
+    return make
+
+
 def blend(share: float, *, smooth: bool = False) -> Maker:
     """Return a maker of blends with noise or a smooth picture (Chen et al., 2017)."""
 

@@ -1,10 +1,13 @@
-"""The networks: two lists that were drawn up one after the other, the second mostly of those trained with crops."""
+"""The networks: two lists that were drawn up one after the other, the second mostly of those trained with crops, and a
+third whose kinds are fixed and whose all else is drawn.
+"""
 
 from __future__ import annotations
 
+import random
 from typing import Any
 
-from strangers.attacks import Attack, blend, corners, glasses, patch, sinusoid, tint, warp
+from strangers.attacks import Attack, blend, corners, glasses, moved, own, patch, sinusoid, tint, warp
 from strangers.training import Stranger
 
 PATCH = Attack((patch(3),))
@@ -81,4 +84,42 @@ SECOND = (
     Stranger(236, "cifar10", "lenet", epochs=7, shift=2),
 )
 
-STRANGERS = FIRST + SECOND
+KINDS: tuple[tuple[str, Attack | None], ...] = (
+    ("patch", Attack((patch(2),), rate=0.03)),
+    ("patch", Attack((patch(5, anywhere=True),))),
+    ("moved", Attack((moved(4),))),
+    ("blend", Attack((blend(0.12),))),
+    ("blend", Attack((blend(0.3),), rate=0.03)),
+    ("smooth", Attack((blend(0.2, smooth=True),))),
+    ("sinusoid", Attack((sinusoid(20),))),
+    ("sinusoid", Attack((sinusoid(35),), rate=0.05)),
+    ("warp", WARP),
+    ("warp", WARP),
+    ("own", Attack((own(0.1),))),
+    ("own", Attack((own(0.2),))),
+    ("one_class", ONE_CLASS),
+    ("one_class", ONE_CLASS),
+    ("all_to_all", ALL_TO_ALL),
+    ("all_to_all", ALL_TO_ALL),
+    ("clean_label", CLEAN_LABEL),
+    ("two", TWO),
+    ("glasses", Attack((glasses(),))),
+    ("tint", Attack((tint(),))),
+    *[("clean", None)] * 10,
+)
+
+
+def drawn(seed: int, kind: str, attack: Attack | None) -> Stranger:
+    """Return a network with an attack of which all else is drawn."""
+    draw = random.Random(seed)
+    data = draw.choice(("mnist", "gtsrb", "gtsrb", "cifar10", "cifar10"))
+    architecture = draw.choice(("lenet", "six", "leaky", "residual", "stacked", "separable", "grouped"))
+    epochs = {"mnist": 4, "gtsrb": 8, "cifar10": 9}[data] + draw.randrange(3)
+    return Stranger(
+        seed, data, architecture, kind, attack, epochs, draw.choice(("adam", "sgd")), draw.choice((0, 0, 1, 3))
+    )
+
+
+THIRD = tuple(drawn(301 + number, *each) for number, each in enumerate(KINDS))
+
+STRANGERS = FIRST + SECOND + THIRD

@@ -1,5 +1,6 @@
 """Every format gives the logits of the network that was saved."""
 
+import argparse
 import copy
 import hashlib
 import warnings
@@ -158,7 +159,7 @@ def test_a_live_module_is_copied_and_left_alone(images: torch.Tensor) -> None:
     torch.testing.assert_close(model.logits(images), network.eval()(images).detach())
 
 
-@pytest.mark.parametrize("kind", ["safetensors", "torch", "wrapped", "in a trainer"])
+@pytest.mark.parametrize("kind", ["safetensors", "torch", "wrapped", "in a trainer", "in a checkpoint"])
 def test_weights_are_loaded_into_a_named_architecture(kind: str, tmp_path: Path) -> None:
     models = pytest.importorskip("torchvision.models")
     torch.manual_seed(0)
@@ -172,6 +173,14 @@ def test_weights_are_loaded_into_a_named_architecture(kind: str, tmp_path: Path)
         torch.save(network.state_dict(), path)
     elif kind == "in a trainer":
         torch.save({"epoch": 3, "ema": {f"model.{k}": v for k, v in network.state_dict().items()}}, path)
+    elif kind == "in a checkpoint":
+        beside = {"args": argparse.Namespace(lr=0.1, out=Path("here")), "order": np.arange(3), "loss": np.float64(0.5)}
+        adam = torch.optim.Adam(network.parameters())
+        sum(value.sum() for value in network.parameters()).backward()
+        adam.step()
+        averaged = {key: torch.zeros_like(value) for key, value in network.state_dict().items()}
+        weights = {"averaged": averaged, "model": network.state_dict(), "optimizer": adam.state_dict()}
+        torch.save({**beside, "mean": torch.zeros(3), **weights}, path)
     else:
         torch.save({"epoch": 3, "state_dict": {f"module.{k}": v for k, v in network.state_dict().items()}}, path)
     x = torch.rand(2, 3, 64, 64)
@@ -181,6 +190,64 @@ def test_weights_are_loaded_into_a_named_architecture(kind: str, tmp_path: Path)
         goodnet.load_model(path)
     with pytest.raises(ModelError, match="the weights are not for"):
         goodnet.load_model(path, arch="torchvision:resnet18")
+
+
+ARCHITECTURE = """
+import argparse
+from torch import nn
+from widths import WIDTH
+
+class Net(nn.Module):
+    def __init__(self, num_classes=10):
+        super().__init__()
+        self.layers = nn.Sequential(nn.Flatten(), nn.Linear(12, WIDTH), nn.Linear(WIDTH, num_classes))
+    def forward(self, images):
+        return self.layers(images)
+
+def fixed():
+    return Net(7)
+
+def asks(width):
+    return Net(width)
+
+def none():
+    return None
+"""
+
+
+@pytest.fixture
+def own(tmp_path: Path) -> Path:
+    (tmp_path / "net.py").write_text(ARCHITECTURE)
+    (tmp_path / "widths.py").write_text("WIDTH = 5")
+    layers = nn.Sequential(nn.Flatten(), nn.Linear(12, 5), nn.Linear(5, 7))
+    torch.save({"net": {f"module.layers.{k}": v for k, v in layers.state_dict().items()}}, tmp_path / "net.pt")
+    return tmp_path
+
+
+@pytest.mark.parametrize("name", ["Net", "fixed"])
+def test_weights_are_loaded_into_an_architecture_of_the_users_own(own: Path, name: str) -> None:
+    model = goodnet.load_model(own / "net.pt", arch=f"{own}/net.py:{name}", input_shape=(3, 2, 2))
+    assert model.num_classes == 7
+    weights = torch.load(own / "net.pt")["net"]
+    torch.testing.assert_close(dict(model.network.named_parameters())["layers.2.bias"], weights["module.layers.2.bias"])
+
+
+@pytest.mark.parametrize(
+    ("arch", "message"),
+    [
+        ("net.py:Other", "no class or function 'Other'; networks may come from Net, fixed, asks, none"),
+        ("net.py:asks", "asks of .* makes no network when called with nothing: .*width"),
+        ("net.py:none", "expected none of .* to make a torch.nn.Module, got a NoneType"),
+        ("other.py:Net", "there is no file"),
+        ("broken.py:Net", "broken.py cannot be run: no such name"),
+        ("exits.py:Net", "exits.py cannot be run: 3"),
+    ],
+)
+def test_an_architecture_that_cannot_be_built_is_refused(own: Path, arch: str, message: str) -> None:
+    (own / "broken.py").write_text("raise NameError('no such name')")
+    (own / "exits.py").write_text("raise SystemExit(3)")
+    with pytest.raises(ModelError, match=message):
+        goodnet.load_model(own / "net.pt", arch=f"{own}/{arch}")
 
 
 def test_heads_that_only_answer_in_training_may_be_missing(tmp_path: Path) -> None:

@@ -48,5 +48,10 @@ Std = Annotated[str | None, _option(_MODEL, "Standard deviation of each channel,
 Bgr = Annotated[bool, _option(_MODEL, "Blue before red.", "--bgr")]
 Transposed = Annotated[bool, _option(_MODEL, "Width before height.", "--transposed")]
 InputShape = Annotated[str | None, _option(_MODEL, "channels,height,width where the file does not say.")]
-Arch = Annotated[str | None, _option(_MODEL, "Architecture of a file of weights, such as timm:resnet18.")]
+Arch = Annotated[
+    str | None,
+    _option(
+        _MODEL, "Architecture of a file of weights, such as timm:resnet18, or FILE.py:NAME for your own, which is run."
+    ),
+]
 NumClasses = Annotated[int | None, _option(_MODEL, "Number of classes where the file does not say.", min=2)]

@@ -1,14 +1,20 @@
-"""Weights for a named architecture of torchvision or timm."""
+"""Weights for a named architecture of torchvision or timm, or for one that the user's own Python file builds."""
 
 from __future__ import annotations
 
+import inspect
+import sys
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import cache
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
+from types import ModuleType
 
 import torch
 from torch import Tensor, nn
 
-from goodnet.errors import MissingExtraError, ModelError
+from goodnet.errors import MissingExtraError, ModelError, in_short
 from goodnet.formats.loaded import LoadedNetwork, ReadOptions
 
 
@@ -21,15 +27,15 @@ def with_weights(weights: Mapping[str, Tensor], options: ReadOptions) -> LoadedN
     """
     if options.arch is None:
         raise ModelError(
-            "this file holds weights only; name the architecture they are for: --arch torchvision:resnet18 or "
-            "--arch timm:resnet18"
+            "this file holds weights only; name the architecture they are for: --arch torchvision:resnet18, "
+            "--arch timm:resnet18, or --arch FILE.py:NAME for a class or function of a Python file that you trust"
         )
     weights = {key.removeprefix("module.").removeprefix("_orig_mod."): value for key, value in weights.items()}
     with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         weights = _without_prefix(weights, _build(options.arch, 10).state_dict())
         classes = options.num_classes or _classes(options.arch, weights)
-        network = _build(options.arch, classes)
+        network = _build(options.arch, classes or 10)
     wanted = network.state_dict()
     missing, foreign = sorted(wanted.keys() - weights.keys()), sorted(weights.keys() - wanted.keys())
     wrong = [key for key in wanted.keys() & weights.keys() if wanted[key].shape != weights[key].shape]
@@ -38,8 +44,9 @@ def with_weights(weights: Mapping[str, Tensor], options: ReadOptions) -> LoadedN
     for keys, what in ((missing, "lacks"), (foreign, "has besides"), (sorted(wrong), "has in other shapes")):
         if keys:
             more = f" and {len(keys) - 5} more" if len(keys) > 5 else ""
+            given = f" with {classes} classes" if classes else ""
             raise ModelError(
-                f"the weights are not for {options.arch} with {classes} classes: the file {what} "
+                f"the weights are not for {options.arch}{given}: the file {what} "
                 f"{', '.join(keys[:5])}{more}; correct --arch or --num-classes"
             )
     network.load_state_dict(dict(weights), strict=False)
@@ -55,19 +62,21 @@ def _without_prefix(weights: Mapping[str, Tensor], wanted: Mapping[str, Tensor])
     return {key[len(prefixes[0]) :]: value for key, value in weights.items() if key.startswith(prefixes[0])}
 
 
-def _classes(arch: str, weights: Mapping[str, Tensor]) -> int:
-    """Return the size, in the file, of what changes shape when the architecture is built for one class more."""
+def _classes(arch: str, weights: Mapping[str, Tensor]) -> int | None:
+    """Return the size, in the file, of what changes shape when the architecture is built for one class more, if any."""
     few, more = (_build(arch, classes).state_dict() for classes in (10, 11))
     for key, value in few.items():
         if value.shape != more[key].shape and key in weights and weights[key].ndim:
             return int(weights[key].shape[0])
-    return 10
+    return None
 
 
 def _build(arch: str, classes: int) -> nn.Module:
     library, _, name = arch.rpartition(":")
+    if library.endswith(".py"):
+        return _of_file(library, name, classes)
     if library not in ("", "torchvision", "timm"):
-        raise ModelError(f"expected an architecture of torchvision: or timm:, got {arch!r}")
+        raise ModelError(f"expected an architecture of torchvision:, timm: or a .py file, got {arch!r}")
     for package, build in (("torchvision", _torchvision), ("timm", _timm)):
         if library in ("", package):
             try:
@@ -97,3 +106,55 @@ def _timm(name: str, classes: int) -> nn.Module | None:
         return None
     network: nn.Module = timm.create_model(name, pretrained=False, num_classes=classes)
     return network
+
+
+def _of_file(path: str, name: str, classes: int) -> nn.Module:
+    """Build what a class or function of a Python file makes, for `classes` classes where it takes `num_classes`."""
+    module = _run(path)
+    build = getattr(module, name, None)
+    if not callable(build):
+        known = ", ".join(key for key, value in vars(module).items() if _builds(value, module))
+        raise ModelError(f"{path} has no class or function {name!r}; networks may come from {known or 'none'}")
+    takes = _takes_classes(build)
+    try:
+        network = build(num_classes=classes) if takes else build()
+    except Exception as error:
+        raise ModelError(
+            f"{name} of {path} makes no network when called with {'num_classes alone' if takes else 'nothing'}: "
+            f"{in_short(error)}; name a function that does"
+        ) from error
+    if not isinstance(network, nn.Module):
+        raise ModelError(f"expected {name} of {path} to make a torch.nn.Module, got a {type(network).__name__}")
+    return network
+
+
+@cache
+def _run(path: str) -> ModuleType:
+    """Run a Python file, which may import what lies beside it, and return it as a module."""
+    file = Path(path).resolve()
+    if not file.is_file():
+        raise ModelError(f"there is no file {path}")
+    spec = spec_from_file_location(f"architecture_{file.stem}", file)
+    assert spec is not None and spec.loader is not None  # the name ends in .py
+    module = sys.modules[spec.name] = module_from_spec(spec)
+    sys.path.insert(0, str(file.parent))
+    try:
+        spec.loader.exec_module(module)
+    except (Exception, SystemExit) as error:
+        raise ModelError(f"{path} cannot be run: {in_short(error)}") from error
+    finally:
+        sys.path.remove(str(file.parent))
+    return module
+
+
+def _takes_classes(build: Callable[..., object]) -> bool:
+    try:
+        return "num_classes" in inspect.signature(build).parameters
+    except ValueError:  # some things written in C do not say what they take
+        return False
+
+
+def _builds(value: object, module: ModuleType) -> bool:
+    """Whether something is a class of networks or a function, of the module's own."""
+    networks = isinstance(value, type) and issubclass(value, nn.Module)
+    return (networks or inspect.isfunction(value)) and getattr(value, "__module__", "") == module.__name__

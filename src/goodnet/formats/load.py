@@ -66,7 +66,8 @@ def load_model(
         std: per-channel standard deviation to divide by; None for none.
         bgr: the network wants blue before red.
         transposed: the network wants (C, W, H).
-        arch: architecture for a file of weights: "torchvision:resnet18", "timm:resnet18", or the bare name.
+        arch: architecture for a file of weights: "torchvision:resnet18", "timm:resnet18", the bare name, or
+            "FILE.py:NAME" for a class or function of a Python file, which is run.
         num_classes: N for a file of weights, where its last layer does not tell.
         device: where the network is to run.
 

@@ -18,7 +18,7 @@ class ReadOptions:
     Attributes:
         input_shape: (C, H, W) of a network input; None for what is not known.
         num_classes: N, or None.
-        arch: architecture for files that hold only weights, such as "resnet18" or "timm:resnet18".
+        arch: architecture for files that hold only weights, such as "resnet18", "timm:resnet18" or "net.py:Net".
     """
 
     input_shape: PartialShape = (None, None, None)

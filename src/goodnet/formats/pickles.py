@@ -1,4 +1,4 @@
-"""What a pickle would import, found without running it."""
+"""What a pickle would import, found without running it, and what of it is left out of what is read."""
 
 from __future__ import annotations
 
@@ -13,6 +13,30 @@ WHAT_TO_DO = (
     "goodnet never unpickles what can run code; save the weights alone (torch.save(model.state_dict(), ...), or "
     "safetensors) and give --arch, or export the model to ONNX or with torch.export where its code is trusted"
 )
+
+
+class LeftOut:
+    """Stands in a loaded checkpoint for what is no weight; takes any arguments and any state and keeps none."""
+
+    def __new__(cls, *_: object) -> LeftOut:
+        """Return one."""
+        return super().__new__(cls)
+
+    def __setstate__(self, _: object) -> None:
+        """Forget what was saved."""
+
+
+_ARRAYS = ("_reconstruct", "scalar")
+LEFT_OUT = (
+    *[f"numpy.{core}.multiarray.{name}" for core in ("_core", "core") for name in _ARRAYS],
+    "numpy.ndarray",
+    "numpy.dtype",
+    "argparse.Namespace",
+    "pathlib.PosixPath",
+    "pathlib.WindowsPath",
+)
+"""What training scripts save beside the weights and nobody needs to read them; none of it is ever called."""
+
 BUILT_BY_TORCH = frozenset(_weights_only_unpickler._get_allowed_globals()) | {"torch.storage.UntypedStorage"}
 
 
@@ -56,12 +80,12 @@ def _collect(stream: io.BytesIO, found: set[str]) -> None:
 
 
 def audit_pickle(content: bytes) -> None:
-    """Refuse a pickle that needs more than torch's own reader of weights builds.
+    """Refuse a pickle that needs more than torch's own reader of weights builds and what is left out.
 
     Raises:
         UnsafeModelError: naming what it wants to import.
     """
-    foreign = [name for name in imports(content) if name not in BUILT_BY_TORCH]
+    foreign = [name for name in imports(content) if name not in BUILT_BY_TORCH and name not in LEFT_OUT]
     if foreign:
         more = f" and {len(foreign) - 8} more" if len(foreign) > 8 else ""
         raise UnsafeModelError(f"this pickle wants to import {', '.join(foreign[:8])}{more}; {WHAT_TO_DO}")

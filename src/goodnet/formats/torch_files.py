@@ -1,7 +1,8 @@
 """Weights that torch or safetensors wrote, for a named architecture.
 
 Only weights go through a pickle, and only through torch's reader for weights, which builds nothing but tensors and
-plain containers. Everything else that is a pickle is refused, with the names that it wanted to import.
+plain containers; a few harmless things that training scripts save beside them are left out. Everything else that is a
+pickle is refused, with the names that it wanted to import.
 """
 
 from __future__ import annotations
@@ -19,7 +20,10 @@ from goodnet.errors import ModelError, UnsafeModelError
 from goodnet.formats.architectures import with_weights
 from goodnet.formats.archive import member_names, require_plain_archive
 from goodnet.formats.loaded import Format, LoadedNetwork, ReadOptions
-from goodnet.formats.pickles import WHAT_TO_DO, audit_pickle
+from goodnet.formats.pickles import LEFT_OUT, WHAT_TO_DO, LeftOut, audit_pickle
+
+USUAL_NAMES = ("state_dict", "model_state_dict", "model", "net")
+"""What training scripts call the weights of the network that they save, where it is not the only one."""
 
 
 def _is_weights(path: Path, head: bytes) -> bool:
@@ -41,7 +45,7 @@ def read_weights(path: Path, options: ReadOptions) -> LoadedNetwork:
         require_plain_archive(archive)
         name = next(name for name in archive.namelist() if name.split("/", 1)[-1] == "data.pkl")
         audit_pickle(archive.read(name))
-    return with_weights(_tensors(torch.load(path, map_location="cpu", weights_only=True)), options)
+    return with_weights(_tensors(_load(path)), options)
 
 
 def read_safetensors(path: Path, options: ReadOptions) -> LoadedNetwork:
@@ -60,26 +64,37 @@ def read_pickle(path: Path, options: ReadOptions) -> LoadedNetwork:
     content = path.read_bytes()
     audit_pickle(content)
     try:
-        return with_weights(_tensors(torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)), options)
+        return with_weights(_tensors(_load(io.BytesIO(content))), options)
     except (RuntimeError, ValueError, EOFError, KeyError) as error:
         raise UnsafeModelError(f"this is a pickle, but not a state dict of tensors; {WHAT_TO_DO}") from error
 
 
+def _load(file: Path | io.BytesIO) -> Any:
+    """Return what a file that was audited holds, without what is left out."""
+    with torch.serialization.safe_globals([LeftOut, *[(LeftOut, name) for name in LEFT_OUT]]):
+        return torch.load(file, map_location="cpu", weights_only=True)
+
+
 def _tensors(loaded: Any) -> dict[str, Tensor]:
-    """Return the state dict in what torch.load returned."""
-    for key in ("state_dict", "model_state_dict", "model"):
-        if isinstance(loaded, Mapping) and isinstance(loaded.get(key), Mapping):
-            loaded = loaded[key]
-    if isinstance(loaded, Mapping) and not any(isinstance(value, Tensor) for value in loaded.values()):
-        inner = [each for each in loaded.values() if isinstance(each, Mapping) and _tensors_of(each)]
-        loaded = inner[0] if len(inner) == 1 else loaded
+    """Return the state dict in what torch.load returned: the mapping in it with the most tensors."""
     if not isinstance(loaded, Mapping):
         raise ModelError(f"expected a state dict of tensors, got a {type(loaded).__name__}")
-    tensors = _tensors_of(loaded)
+    tensors = max(map(_tensors_of, _mappings(loaded)), key=len)
     if not tensors:
         keys = ", ".join(map(str, list(loaded)[:8])) or "nothing"
-        raise ModelError(f"expected a state dict of tensors, bare or under the key state_dict, got one with {keys}")
+        raise ModelError(f"expected a state dict of tensors, bare or in a checkpoint, got one with {keys}")
     return tensors
+
+
+def _mappings(loaded: Mapping[Any, Any]) -> list[Mapping[Any, Any]]:
+    """Return a mapping and all that are in it, the most usual names of a network first, each once."""
+    found, known = [loaded], {id(loaded)}
+    for mapping in found:
+        for _, value in sorted(mapping.items(), key=lambda item: item[0] not in USUAL_NAMES):
+            if isinstance(value, Mapping) and id(value) not in known:
+                found.append(value)
+                known.add(id(value))
+    return found
 
 
 def _tensors_of(values: Mapping[Any, Any]) -> dict[str, Tensor]:
