@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 import pickle
 import sys
 import zipfile
@@ -28,8 +29,18 @@ class Payload:
         return (open, (self.target, "w"))
 
 
-def whole_module(path: Path, trap: Path) -> None:
-    torch.save(nn.Linear(2, 2), path)
+def in_a_module(path: Path, trap: Path) -> None:
+    network = nn.Linear(2, 2)
+    network.extra = Payload(trap)
+    torch.save(network, path)
+
+
+def of_a_blocked_module(path: Path, trap: Path) -> None:
+    class Removes:
+        def __reduce__(self):
+            return (os.makedirs, (str(trap),))
+
+    torch.save({"network": nn.Linear(2, 2), "extra": Removes()}, path)
 
 
 def raw_pickle(path: Path, trap: Path) -> None:
@@ -40,7 +51,7 @@ def in_state_dict(path: Path, trap: Path) -> None:
     torch.save({"weight": torch.zeros(2), "extra": Payload(trap)}, path)
 
 
-@pytest.mark.parametrize("make", [whole_module, raw_pickle, in_state_dict])
+@pytest.mark.parametrize("make", [in_a_module, of_a_blocked_module, raw_pickle, in_state_dict])
 def test_code_in_a_pickle_is_never_run(make, tmp_path: Path) -> None:
     path, trap = tmp_path / "model.pt", tmp_path / "trap"
     make(path, trap)

@@ -4,6 +4,7 @@ import argparse
 import copy
 import hashlib
 import warnings
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,6 +17,8 @@ from torch.nn import functional
 
 import goodnet
 from goodnet.errors import ModelError
+from goodnet.formats import torch_files
+from goodnet.formats.pickles import foreign_imports
 
 
 def small_network() -> nn.Module:
@@ -159,7 +162,7 @@ def test_a_live_module_is_copied_and_left_alone(images: torch.Tensor) -> None:
     torch.testing.assert_close(model.logits(images), network.eval()(images).detach())
 
 
-@pytest.mark.parametrize("kind", ["safetensors", "torch", "wrapped", "in a trainer", "in a checkpoint"])
+@pytest.mark.parametrize("kind", ["safetensors", "torch", "wrapped", "in a trainer", "in a checkpoint", "whole"])
 def test_weights_are_loaded_into_a_named_architecture(kind: str, tmp_path: Path) -> None:
     models = pytest.importorskip("torchvision.models")
     torch.manual_seed(0)
@@ -171,6 +174,8 @@ def test_weights_are_loaded_into_a_named_architecture(kind: str, tmp_path: Path)
         save_file(network.state_dict(), path)
     elif kind == "torch":
         torch.save(network.state_dict(), path)
+    elif kind == "whole":
+        torch.save(nn.DataParallel(network), path)
     elif kind == "in a trainer":
         torch.save({"epoch": 3, "ema": {f"model.{k}": v for k, v in network.state_dict().items()}}, path)
     elif kind == "in a checkpoint":
@@ -190,6 +195,30 @@ def test_weights_are_loaded_into_a_named_architecture(kind: str, tmp_path: Path)
         goodnet.load_model(path)
     with pytest.raises(ModelError, match="the weights are not for"):
         goodnet.load_model(path, arch="torchvision:resnet18")
+
+
+class Parted(nn.Module):
+    """Has what a state dict holds, and what it does not."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.kept, self.again = nn.BatchNorm2d(3), None
+        self.inner = nn.ModuleDict({"a": nn.Linear(3, 2), "b": nn.Sequential(nn.Conv2d(1, 2, 3, bias=False))})
+        self.shared = self.inner["a"]
+        self.register_buffer("passing", torch.zeros(2), persistent=False)
+        self.activation = functional.relu
+
+
+@pytest.mark.parametrize("wrap", [lambda network: network, lambda network: {"epoch": 3, "network": network}])
+def test_the_weights_of_a_network_that_was_pickled_whole_are_read_without_its_classes(wrap, tmp_path: Path) -> None:
+    network = Parted()
+    torch.save(wrap(network), tmp_path / "whole.pt")
+    with zipfile.ZipFile(tmp_path / "whole.pt") as archive:
+        foreign = foreign_imports(archive.read("whole/data.pkl"))
+    assert f"{__name__}.Parted" in foreign
+    found = torch_files._tensors(torch_files._load(tmp_path / "whole.pt", foreign))
+    assert found.keys() == network.state_dict().keys()
+    assert all(torch.equal(found[key], value) for key, value in network.state_dict().items())
 
 
 ARCHITECTURE = """

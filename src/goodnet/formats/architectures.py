@@ -27,7 +27,7 @@ def with_weights(weights: Mapping[str, Tensor], options: ReadOptions) -> LoadedN
     """
     if options.arch is None:
         raise ModelError(
-            "this file holds weights only; name the architecture they are for: --arch torchvision:resnet18, "
+            "of this file only the weights are read; name the architecture they are for: --arch torchvision:resnet18, "
             "--arch timm:resnet18, or --arch FILE.py:NAME for a class or function of a Python file that you trust"
         )
     weights = {key.removeprefix("module.").removeprefix("_orig_mod."): value for key, value in weights.items()}

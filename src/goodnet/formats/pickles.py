@@ -1,41 +1,20 @@
-"""What a pickle would import, found without running it, and what of it is left out of what is read."""
+"""What a pickle would import, found without running it."""
 
 from __future__ import annotations
 
 import io
 import pickletools
+from collections.abc import Sequence
 
 from torch import _weights_only_unpickler
 
 from goodnet.errors import UnsafeModelError
+from goodnet.formats.stand_ins import HARMLESS
 
 WHAT_TO_DO = (
     "goodnet never unpickles what can run code; save the weights alone (torch.save(model.state_dict(), ...), or "
     "safetensors) and give --arch, or export the model to ONNX or with torch.export where its code is trusted"
 )
-
-
-class LeftOut:
-    """Stands in a loaded checkpoint for what is no weight; takes any arguments and any state and keeps none."""
-
-    def __new__(cls, *_: object) -> LeftOut:
-        """Return one."""
-        return super().__new__(cls)
-
-    def __setstate__(self, _: object) -> None:
-        """Forget what was saved."""
-
-
-_ARRAYS = ("_reconstruct", "scalar")
-LEFT_OUT = (
-    *[f"numpy.{core}.multiarray.{name}" for core in ("_core", "core") for name in _ARRAYS],
-    "numpy.ndarray",
-    "numpy.dtype",
-    "argparse.Namespace",
-    "pathlib.PosixPath",
-    "pathlib.WindowsPath",
-)
-"""What training scripts save beside the weights and nobody needs to read them; none of it is ever called."""
 
 BUILT_BY_TORCH = frozenset(_weights_only_unpickler._get_allowed_globals()) | {"torch.storage.UntypedStorage"}
 
@@ -79,13 +58,12 @@ def _collect(stream: io.BytesIO, found: set[str]) -> None:
             recent.append(argument if isinstance(argument, str) and "UNICODE" in opcode.name else None)
 
 
-def audit_pickle(content: bytes) -> None:
-    """Refuse a pickle that needs more than torch's own reader of weights builds and what is left out.
+def foreign_imports(content: bytes) -> list[str]:
+    """Return what a pickle would import beside what torch's own reader of weights builds and what is left out."""
+    return [name for name in imports(content) if name not in BUILT_BY_TORCH and name not in HARMLESS]
 
-    Raises:
-        UnsafeModelError: naming what it wants to import.
-    """
-    foreign = [name for name in imports(content) if name not in BUILT_BY_TORCH and name not in LEFT_OUT]
-    if foreign:
-        more = f" and {len(foreign) - 8} more" if len(foreign) > 8 else ""
-        raise UnsafeModelError(f"this pickle wants to import {', '.join(foreign[:8])}{more}; {WHAT_TO_DO}")
+
+def refusal(foreign: Sequence[str]) -> UnsafeModelError:
+    """Return the error for a pickle that wants to import such names."""
+    more = f" and {len(foreign) - 8} more" if len(foreign) > 8 else ""
+    return UnsafeModelError(f"this pickle wants to import {', '.join(foreign[:8])}{more}; {WHAT_TO_DO}")

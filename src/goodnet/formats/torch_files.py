@@ -1,26 +1,28 @@
 """Weights that torch or safetensors wrote, for a named architecture.
 
 Only weights go through a pickle, and only through torch's reader for weights, which builds nothing but tensors and
-plain containers; a few harmless things that training scripts save beside them are left out. Everything else that is a
-pickle is refused, with the names that it wanted to import.
+plain containers. Of a network that was pickled whole the weights are read as well, its classes are never looked up. A
+pickle that wants to call anything is refused, with the names that it wanted to import.
 """
 
 from __future__ import annotations
 
 import io
+import pickle
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from goodnet.errors import ModelError, UnsafeModelError
+from goodnet.errors import ModelError, UnsafeModelError, in_short
 from goodnet.formats.architectures import with_weights
 from goodnet.formats.archive import member_names, require_plain_archive
 from goodnet.formats.loaded import Format, LoadedNetwork, ReadOptions
-from goodnet.formats.pickles import LEFT_OUT, WHAT_TO_DO, LeftOut, audit_pickle
+from goodnet.formats.pickles import WHAT_TO_DO, foreign_imports, refusal
+from goodnet.formats.stand_ins import Module, stand_ins, weights_of
 
 USUAL_NAMES = ("state_dict", "model_state_dict", "model", "net")
 """What training scripts call the weights of the network that they save, where it is not the only one."""
@@ -44,8 +46,8 @@ def read_weights(path: Path, options: ReadOptions) -> LoadedNetwork:
     with zipfile.ZipFile(path) as archive:
         require_plain_archive(archive)
         name = next(name for name in archive.namelist() if name.split("/", 1)[-1] == "data.pkl")
-        audit_pickle(archive.read(name))
-    return with_weights(_tensors(_load(path)), options)
+        foreign = foreign_imports(archive.read(name))
+    return with_weights(_tensors(_load(path, foreign)), options)
 
 
 def read_safetensors(path: Path, options: ReadOptions) -> LoadedNetwork:
@@ -62,36 +64,42 @@ def read_safetensors(path: Path, options: ReadOptions) -> LoadedNetwork:
 def read_pickle(path: Path, options: ReadOptions) -> LoadedNetwork:
     """Refuse a bare pickle unless it is a state dict of torch before 1.6."""
     content = path.read_bytes()
-    audit_pickle(content)
+    if foreign := foreign_imports(content):
+        raise refusal(foreign)
     try:
         return with_weights(_tensors(_load(io.BytesIO(content))), options)
     except (RuntimeError, ValueError, EOFError, KeyError) as error:
         raise UnsafeModelError(f"this is a pickle, but not a state dict of tensors; {WHAT_TO_DO}") from error
 
 
-def _load(file: Path | io.BytesIO) -> Any:
-    """Return what a file that was audited holds, without what is left out."""
-    with torch.serialization.safe_globals([LeftOut, *[(LeftOut, name) for name in LEFT_OUT]]):
-        return torch.load(file, map_location="cpu", weights_only=True)
+def _load(file: Path | io.BytesIO, foreign: Sequence[str] = ()) -> Any:
+    """Return what a file holds, with stand-ins for what is neither a tensor nor a plain container."""
+    try:
+        with torch.serialization.safe_globals(stand_ins(foreign)):
+            return torch.load(file, map_location="cpu", weights_only=True)
+    except (UnsafeModelError, pickle.UnpicklingError) as error:
+        raise (refusal(foreign) if foreign else UnsafeModelError(f"{in_short(error)}; {WHAT_TO_DO}")) from error
 
 
 def _tensors(loaded: Any) -> dict[str, Tensor]:
-    """Return the state dict in what torch.load returned: the mapping in it with the most tensors."""
-    if not isinstance(loaded, Mapping):
+    """Return the state dict in what torch.load returned: the mapping or network in it with the most tensors."""
+    if not isinstance(loaded, (Mapping, Module)):
         raise ModelError(f"expected a state dict of tensors, got a {type(loaded).__name__}")
-    tensors = max(map(_tensors_of, _mappings(loaded)), key=len)
+    found = [weights_of(each) if isinstance(each, Module) else _tensors_of(each) for each in _held(loaded)]
+    tensors = max(found, key=len)
     if not tensors:
-        keys = ", ".join(map(str, list(loaded)[:8])) or "nothing"
-        raise ModelError(f"expected a state dict of tensors, bare or in a checkpoint, got one with {keys}")
+        keys = ", ".join(map(str, list(loaded)[:8])) if isinstance(loaded, Mapping) else type(loaded).__name__
+        raise ModelError(f"expected a state dict of tensors, bare or in a checkpoint, got one with {keys or 'nothing'}")
     return tensors
 
 
-def _mappings(loaded: Mapping[Any, Any]) -> list[Mapping[Any, Any]]:
-    """Return a mapping and all that are in it, the most usual names of a network first, each once."""
+def _held(loaded: Mapping[Any, Any] | Module) -> list[Mapping[Any, Any] | Module]:
+    """Return a mapping and all mappings and networks in it, the most usual names of a network first, each once."""
     found, known = [loaded], {id(loaded)}
-    for mapping in found:
-        for _, value in sorted(mapping.items(), key=lambda item: item[0] not in USUAL_NAMES):
-            if isinstance(value, Mapping) and id(value) not in known:
+    for each in found:
+        values = each.items() if isinstance(each, Mapping) else ()
+        for _, value in sorted(values, key=lambda item: item[0] not in USUAL_NAMES):
+            if isinstance(value, (Mapping, Module)) and id(value) not in known:
                 found.append(value)
                 known.add(id(value))
     return found
