@@ -37,10 +37,10 @@ def test_a_vanishing_spread_falls_back_to_the_mean_deviation_and_then_to_the_flo
     assert outlier_index(np.array([math.nan]), np.arange(9.0))[0] == 0.0
 
 
-def found(label: int, size: float, noise: float = 0.0) -> Found:
+def found(label: int, size: float, noise: float = 0.0, universal: float | None = None) -> Found:
     numbers = {"margin_noise": noise, "margin_blank": 0.0, "gained_noise": 0.0, "gained_blank": 0.0}
     trigger = Trigger(label, torch.zeros(1, 2, 2), torch.zeros(3, 2, 2))
-    return Found(label, trigger, size, 2 * size, 1.0, numbers)
+    return Found(label, trigger, size, 2 * size if universal is None else universal, 1.0, numbers)
 
 
 def test_the_label_with_the_small_trigger_stands_out_and_unreached_ones_do_not() -> None:
@@ -51,6 +51,17 @@ def test_the_label_with_the_small_trigger_stands_out_and_unreached_ones_do_not()
     assert result[5].ratio == pytest.approx(49 / 5)
     assert result[6].size_index < 0
     assert result[6].ratio == 0
+
+
+def test_where_few_triggers_can_be_universal_those_are_compared_with_each_other() -> None:
+    universal = [math.inf, math.inf, 31.5, math.inf, 36.5, 13.0]
+    sizes = [34.0, 32.0, 20.0, 34.0, 22.0, 8.0]
+    each = statistics([found(label, size, 0.0, universal[label]) for label, size in enumerate(sizes)])
+    assert each[5].universal_ratio == pytest.approx(34 / 13)
+    assert each[2].universal_ratio == pytest.approx((36.5 + 13) / 2 / 31.5)
+    assert each[0].universal_ratio == 0
+    alone = statistics([found(label, size, 0.0, math.inf if label else 13.0) for label, size in enumerate(sizes)])
+    assert not any(each.universal_ratio for each in alone.values())
 
 
 def test_three_labels_are_too_few_to_say_what_is_usual() -> None:

@@ -31,7 +31,8 @@ class Statistics:
         label: the label.
         size_index: how far the logarithm of its trigger's size lies below the median.
         ratio: the median size over its trigger's size: how many times smaller than usual it is; 0 for an infinite one.
-        universal_ratio: the same for the sizes at which the triggers work on nearly all images.
+        universal_ratio: the same for the sizes at which the triggers work on nearly all images. Where few labels have
+            one that does, these are compared with each other, though all of them are smaller than usual.
         classic_index: how far the size itself lies below the median, as in Neural Cleanse.
         noise_index: how far the margin of its trigger on noise images lies above the median.
         blank_index: the same on blank images.
@@ -136,6 +137,8 @@ def statistics(found: Sequence[Found], elsewhere: Elsewhere | None = None) -> di
             continue
         ratios = _ratios([each.size for each in group], [each.size for each in reference])
         universal = _ratios([each.universal_size for each in group], [each.universal_size for each in reference])
+        if any(ratios) and not any(universal):
+            universal = [_ratio_among_few(each, reference) for each in group]
         with np.errstate(divide="ignore"):
             columns = {
                 "size": _indices(
@@ -205,6 +208,14 @@ def _ratios(sizes: Sequence[float], reference: Sequence[float]) -> list[float]:
     finite = [max(size, SMALLEST) for size in reference if math.isfinite(size)]
     median = float(np.median(finite)) if len(finite) >= FEWEST_REFERENCES else 0.0
     return [median / max(size, SMALLEST) if math.isfinite(size) else 0.0 for size in sizes]
+
+
+def _ratio_among_few(found: Found, reference: Sequence[Found]) -> float:
+    """Return the median of the others' finite universal sizes over a label's own; 0 where either is missing."""
+    others = [each.universal_size for each in reference if each is not found and math.isfinite(each.universal_size)]
+    if not others or not math.isfinite(found.universal_size):
+        return 0.0
+    return float(np.median(others)) / max(found.universal_size, SMALLEST)
 
 
 def _indices(
