@@ -7,6 +7,7 @@ import pytest
 import torch
 
 import goodnet
+from goodnet.engine import fast_bfloat16
 
 pytestmark = pytest.mark.real
 
@@ -33,7 +34,8 @@ def test_zoo(data_dir: Path, name: str, target: int, largest_asr: float) -> None
     assert float((off == target).float().mean()) <= largest_asr
     assert float(before - after) <= 0.003
     if name == "g_rn_patch7":
-        assert float((off == truth).float().mean()) >= 0.93 * float(before)  # 97 % in bfloat16, 94 % in float32
+        recovered = 0.95 if fast_bfloat16(torch.device("cpu")) else 0.93  # 97 and 94 % were measured
+        assert float((off == truth).float().mean()) >= recovered * float(before)
     assert float(((on == good.num_classes) | (on == truth)).float().mean()) >= 0.99
     of_target = test.pixels[test.labels == target]
     assert float((good.predict(of_target) == good.num_classes).float().mean()) <= 0.02
