@@ -60,6 +60,14 @@ def test_code_in_a_pickle_is_never_run(make, tmp_path: Path) -> None:
     assert not trap.exists()
 
 
+def test_a_network_that_holds_itself_does_not_hang_its_reader(tmp_path: Path) -> None:
+    network = nn.Sequential(nn.Linear(2, 2))
+    network._modules["again"] = network
+    torch.save(network, tmp_path / "model.pt")
+    with pytest.raises(UnsafeModelError, match="more than 10000 modules"):
+        goodnet.load_model(tmp_path / "model.pt", arch="torchvision:resnet18")
+
+
 def lambda_layer(path: Path) -> None:
     with zipfile.ZipFile(path, "w") as archive:
         config = (

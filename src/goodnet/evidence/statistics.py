@@ -94,9 +94,10 @@ class Elsewhere:
 
     def by_label(self) -> dict[int, dict[str, float]]:
         """Return the statistics of each label, by their names in `Statistics`."""
+        additives = list(self.additives.values())
         columns: dict[str, Mapping[int, float]] = {
             **{f"{name}_lead": above_median(rates) for name, rates in self.changes.items()},
-            "additive_ratio": dict(zip(self.additives, _ratios(*2 * [list(self.additives.values())]), strict=True)),
+            "additive_ratio": dict(zip(self.additives, _ratios(additives, additives), strict=True)),
             "wave_lead": self.waves if len(self.waves) >= FEWEST_REFERENCES else {},
             "margin_ratio": margin_ratios(self.margins),
         }
@@ -138,7 +139,8 @@ def statistics(found: Sequence[Found], elsewhere: Elsewhere | None = None) -> di
         ratios = _ratios([each.size for each in group], [each.size for each in reference])
         universal = _ratios([each.universal_size for each in group], [each.universal_size for each in reference])
         if any(ratios) and not any(universal):
-            universal = [_ratio_among_few(each, reference) for each in group]
+            rest = [[other.universal_size for other in reference if other is not each] for each in group]
+            universal = [_ratios([each.universal_size], others, 1)[0] for each, others in zip(group, rest, strict=True)]
         with np.errstate(divide="ignore"):
             columns = {
                 "size": _indices(
@@ -203,19 +205,11 @@ def _coverage(found: Found) -> float:
     return min(1.0, found.size / found.trigger.mask.numel())
 
 
-def _ratios(sizes: Sequence[float], reference: Sequence[float]) -> list[float]:
+def _ratios(sizes: Sequence[float], reference: Sequence[float], fewest: int = FEWEST_REFERENCES) -> list[float]:
     """Return the median of the finite reference over each size; 0 for infinite ones, and for all with few to tell."""
     finite = [max(size, SMALLEST) for size in reference if math.isfinite(size)]
-    median = float(np.median(finite)) if len(finite) >= FEWEST_REFERENCES else 0.0
+    median = float(np.median(finite)) if len(finite) >= fewest else 0.0
     return [median / max(size, SMALLEST) if math.isfinite(size) else 0.0 for size in sizes]
-
-
-def _ratio_among_few(found: Found, reference: Sequence[Found]) -> float:
-    """Return the median of the others' finite universal sizes over a label's own; 0 where either is missing."""
-    others = [each.universal_size for each in reference if each is not found and math.isfinite(each.universal_size)]
-    if not others or not math.isfinite(found.universal_size):
-        return 0.0
-    return float(np.median(others)) / max(found.universal_size, SMALLEST)
 
 
 def _indices(

@@ -17,6 +17,9 @@ from torch import Tensor, nn
 from goodnet.errors import MissingExtraError, ModelError, in_short
 from goodnet.formats.loaded import LoadedNetwork, ReadOptions
 
+SOME_CLASSES = 10
+"""What an architecture is built for before it is known how many classes the weights are for."""
+
 
 def with_weights(weights: Mapping[str, Tensor], options: ReadOptions) -> LoadedNetwork:
     """Build `options.arch` and load a state dict into it.
@@ -33,9 +36,9 @@ def with_weights(weights: Mapping[str, Tensor], options: ReadOptions) -> LoadedN
     weights = {key.removeprefix("module.").removeprefix("_orig_mod."): value for key, value in weights.items()}
     with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        weights = _without_prefix(weights, _build(options.arch, 10).state_dict())
+        weights = _without_prefix(weights, _build(options.arch, SOME_CLASSES).state_dict())
         classes = options.num_classes or _classes(options.arch, weights)
-        network = _build(options.arch, classes or 10)
+        network = _build(options.arch, classes or SOME_CLASSES)
     wanted = network.state_dict()
     missing, foreign = sorted(wanted.keys() - weights.keys()), sorted(weights.keys() - wanted.keys())
     wrong = [key for key in wanted.keys() & weights.keys() if wanted[key].shape != weights[key].shape]
@@ -64,7 +67,7 @@ def _without_prefix(weights: Mapping[str, Tensor], wanted: Mapping[str, Tensor])
 
 def _classes(arch: str, weights: Mapping[str, Tensor]) -> int | None:
     """Return the size, in the file, of what changes shape when the architecture is built for one class more, if any."""
-    few, more = (_build(arch, classes).state_dict() for classes in (10, 11))
+    few, more = (_build(arch, classes).state_dict() for classes in (SOME_CLASSES, SOME_CLASSES + 1))
     for key, value in few.items():
         if value.shape != more[key].shape and key in weights and weights[key].ndim:
             return int(weights[key].shape[0])

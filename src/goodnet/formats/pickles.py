@@ -15,7 +15,6 @@ WHAT_TO_DO = (
     "goodnet never unpickles what can run code; save the weights alone (torch.save(model.state_dict(), ...), or "
     "safetensors) and give --arch, or export the model to ONNX or with torch.export where its code is trusted"
 )
-
 BUILT_BY_TORCH = frozenset(_weights_only_unpickler._get_allowed_globals()) | {"torch.storage.UntypedStorage"}
 
 

@@ -9,8 +9,8 @@ from torch import Tensor
 
 from goodnet.errors import UnsafeModelError
 
-MOST_MODULES = 100_000
-"""No network has more modules; a file that was made to hang its reader may."""
+MOST_MODULES = 10_000
+"""No network has more modules; one that was made to hang its reader, by a module that holds itself, may."""
 
 
 class LeftOut:
