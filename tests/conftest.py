@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import os
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+import goodnet
+from goodnet import cli
 from goodnet.redteam.demo import DemoNets, make_demo_nets
+from goodnet.report import ScanReport
 
 
 @pytest.fixture(scope="session")
@@ -33,3 +37,27 @@ def keras():
 def nets() -> DemoNets:
     """A small BadNet and its clean twin, trained once for all tests, none of which changes them."""
     return make_demo_nets(1)
+
+
+@pytest.fixture(scope="session")
+def clean_report(nets: DemoNets) -> ScanReport:
+    """A scan of the clean twin."""
+    return goodnet.scan(nets.clean, nets.images, seed=1)
+
+
+@pytest.fixture
+def inside(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., tuple[int, str, str]]:
+    """Run the command line in this process, which is quicker; return exit code, output and messages."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("COLUMNS", "160")
+
+    def run_inside(*arguments: object) -> tuple[int, str, str]:
+        with warnings.catch_warnings(), pytest.raises(SystemExit) as stopped:
+            warnings.simplefilter("ignore")
+            cli.app.app([str(each) for each in arguments])
+        out, err = capsys.readouterr()
+        return int(stopped.value.code or 0), out, " ".join(err.split())
+
+    return run_inside

@@ -19,6 +19,8 @@ from goodnet import cli
 from goodnet.redteam.demo import DemoNets
 from goodnet.report.schema import CostFacts, ImageFacts, ModelFacts, ScanReport
 
+Run = Callable[..., tuple[int, str, str]]
+
 
 @pytest.fixture(scope="module")
 def files(nets: DemoNets, tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -83,28 +85,9 @@ def test_a_badnet_gives_exit_code_1_with_report_and_pictures(
 
 
 def test_a_clean_network_gives_exit_code_0(files: Path, tmp_path: Path) -> None:
-    done = scan(files, "clean.pt", cache=tmp_path)
+    done = scan(files, "clean.pt", "--labels", "0-9", cache=tmp_path)  # no triggers between classes, for speed
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout.startswith("CLEAN")
-
-
-Run = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def inside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    """Run the command line in this process, which is quicker; return exit code, output and messages."""
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setenv("COLUMNS", "160")
-
-    def run_inside(*arguments: object) -> tuple[int, str, str]:
-        with warnings.catch_warnings(), pytest.raises(SystemExit) as stopped:
-            warnings.simplefilter("ignore")
-            cli.app.app([str(each) for each in arguments])
-        out, err = capsys.readouterr()
-        return int(stopped.value.code or 0), out, " ".join(err.split())
-
-    return run_inside
 
 
 def report_of(verdict: str) -> ScanReport:

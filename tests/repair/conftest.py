@@ -15,6 +15,4 @@ def triggered(nets: DemoNets) -> goodnet.CleanImages:
 
 @pytest.fixture(scope="session")
 def good(nets: DemoNets, triggered: goodnet.CleanImages) -> goodnet.GoodNet:
-    return goodnet.repair(
-        nets.badnet, nets.images, labels=[nets.target_label], method="unlearn", triggered=triggered, seed=1
-    )
+    return goodnet.repair(nets.badnet, nets.images, labels=[nets.target_label], triggered=triggered, seed=1)

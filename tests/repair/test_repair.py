@@ -16,6 +16,7 @@ from goodnet.redteam.demo import DemoNets
 from goodnet.repair.choice import Criteria
 from goodnet.repair.job import RepairConfig
 from goodnet.repair.reversed import ReversalConfig
+from goodnet.report import ScanReport
 from goodnet.triggers import ChangedPatch, Filter
 
 
@@ -96,9 +97,8 @@ def test_the_same_seed_gives_the_same_network(good: goodnet.GoodNet, nets: DemoN
     assert torch.equal(again.scores(pixels), good.scores(pixels))
 
 
-def test_a_clean_network_comes_back_bit_for_bit(nets: DemoNets) -> None:
-    report = goodnet.scan(nets.clean, nets.images, seed=1)
-    good = goodnet.repair(nets.clean, nets.images, report)
+def test_a_clean_network_comes_back_bit_for_bit(nets: DemoNets, clean_report: ScanReport) -> None:
+    good = goodnet.repair(nets.clean, nets.images, clean_report)
     assert good.report is not None
     assert good.report.status == "unchanged"
     assert "unchanged, bit for bit" in good.report.summary
@@ -148,9 +148,7 @@ def test_a_handful_of_images_is_enough(nets: DemoNets, triggered: goodnet.CleanI
     assert any("only 12 images" in warning for warning in good.report.warnings)
 
 
-def test_auto_picks_by_outcome_and_says_why(nets: DemoNets) -> None:
-    config = goodnet.RepairConfig(rounds=1)
-    good = goodnet.repair(nets.badnet, nets.images, labels=[nets.target_label], seed=1, config=config)
+def test_auto_picks_by_outcome_and_says_why(good: goodnet.GoodNet) -> None:
     assert good.report is not None
     (done,) = good.report.rounds
     assert set(done.attempts) == {"unlearn"}  # the first that is good enough is the last that is tried
@@ -158,10 +156,9 @@ def test_auto_picks_by_outcome_and_says_why(nets: DemoNets) -> None:
     assert done.reason.startswith(f"{done.method} was chosen")
 
 
-def test_a_report_of_another_model_is_refused(nets: DemoNets) -> None:
-    report = goodnet.scan(nets.clean, nets.images, seed=1, labels=[0, 1, 2])
+def test_a_report_of_another_model_is_refused(nets: DemoNets, clean_report: ScanReport) -> None:
     with pytest.raises(UsageError, match="scan report of demo BadNet"):
-        goodnet.repair(nets.badnet, nets.images, report)
+        goodnet.repair(nets.badnet, nets.images, clean_report)
 
 
 def test_too_few_images_and_wrong_settings_are_refused(nets: DemoNets) -> None:
@@ -193,7 +190,8 @@ def test_what_cannot_be_unlearned_as_a_change_of_the_whole_image_is_unlearned_as
         return dataclasses.replace(config, family=ChangedPatch(Filter()))
 
     monkeypatch.setattr(sys.modules["goodnet.repair.rounds"], "fitted_to", filters)
-    config = RepairConfig(criteria=Criteria(change_asr=-1.0), rounds=1)
+    few = ReversalConfig(per_label=2, inversion=goodnet.InversionConfig(steps=100))
+    config = RepairConfig(criteria=Criteria(change_asr=-1.0), rounds=1, reversal=few)
     labels = [nets.target_label]
     good = goodnet.repair(nets.badnet, nets.images, labels=labels, method="unlearn", config=config, seed=1)
     assert good.report is not None
