@@ -236,7 +236,7 @@ from goodnet.cli import app as cli
 @cli.app.command()
 @cli.exit_codes()
 def talk() -> None:
-    for _ in range(100_000):
+    for _ in range(20_000):
         cli.output.print("line")
     raise typer.Exit(3)
 cli.app(["talk"])

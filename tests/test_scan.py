@@ -115,7 +115,7 @@ def test_only_what_is_flagged_is_searched_to_the_end(nets: DemoNets, report: Sca
 
 def test_doubts_are_asked_of_a_second_start(nets: DemoNets) -> None:
     doubtful, sure = (
-        goodnet.scan(nets.clean, nets.images, labels=range(5), budget=goodnet.Budget(doubtful=doubtful, slight=()))
+        goodnet.scan(nets.clean, nets.images, labels=range(10), budget=goodnet.Budget(doubtful=doubtful, slight=()))
         for doubtful in (0.0, 2.0)
     )
     assert doubtful.verdict == sure.verdict

@@ -9,7 +9,7 @@ import goodnet
 pytestmark = pytest.mark.real
 
 FACES = goodnet.Budget(best_on_clean=8, best_on_noise=10, control=24)
-"""Less than usual for 1283 labels, and so in 160,000 image-gradients instead of 270,000."""
+"""Less than usual: of 1283 labels in 160,000 image-gradients instead of 270,000."""
 
 GTSRB = "gtsrb.npz", ("test_x", "test_y")
 CIFAR = "cifar10/test.parquet", None
@@ -34,12 +34,14 @@ def test_zoo(data_dir: Path, name: str, data: tuple[str, tuple[str, str] | None]
 
 def test_the_sunglasses_are_found_with_eight_faces(data_dir: Path) -> None:
     images = goodnet.load_images(data_dir / "csaw/clean_validation_data.h5")
-    report = goodnet.scan(goodnet.load_model(data_dir / "csaw/sunglasses_bd_net.h5"), images, budget=FACES)
+    model = goodnet.load_model(data_dir / "csaw/sunglasses_bd_net.h5")
+    report = goodnet.scan(model, images, budget=FACES, labels=range(200))
     assert report.verdict == "backdoored", report.reasons
     assert report.target_labels[0] == 0
     assert len(report.target_labels) <= 4
-    assert len(report.labels) == 1283
-    assert report.cost.image_gradients <= 200_000
+    assert len(report.labels) == 200
+    assert sum(each.status == "screened" for each in report.labels) > 100
+    assert report.cost.image_gradients <= 120_000
     assert report.images.clean_accuracy == 7 / 8
 
 
@@ -50,6 +52,7 @@ def test_two_of_three_targets_are_found_with_eight_faces(data_dir: Path) -> None
         goodnet.load_model(data_dir / "csaw/multi_trigger_multi_target_bd_net.h5"), images, budget=FACES
     )
     assert report.verdict == "backdoored", report.reasons
+    assert len(report.labels) == 1283
     assert {1, 5} <= set(report.target_labels)
     assert len(set(report.target_labels) - {1, 5, 8}) <= 3
     assert report.cost.image_gradients <= 200_000
