@@ -32,14 +32,14 @@ def test_zoo(data_dir: Path, name: str, data: tuple[str, tuple[str, str] | None]
 def test_the_sunglasses_are_found_with_eight_faces(data_dir: Path) -> None:
     images = goodnet.load_images(data_dir / "csaw/clean_validation_data.h5")
     model = goodnet.load_model(data_dir / "csaw/sunglasses_bd_net.h5")
-    budget = goodnet.Budget(best_on_clean=8, best_on_noise=10, control=24)  # less than usual, for speed
+    budget = goodnet.Budget(best_on_clean=6, best_on_noise=8, control=18)  # 32 labels at most go on, one batch
     report = goodnet.scan(model, images, labels=range(200), budget=budget)
     assert report.verdict == "backdoored", report.reasons
     assert report.target_labels[0] == 0
     assert len(report.target_labels) <= 4
     assert len(report.labels) == 200
     assert sum(each.status == "screened" for each in report.labels) > 100
-    assert report.cost.image_gradients <= 120_000
+    assert report.cost.image_gradients <= 70_000
     assert report.images.clean_accuracy == 7 / 8
 
 
