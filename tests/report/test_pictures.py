@@ -13,7 +13,7 @@ from samples import entry, report
 
 from goodnet.errors import OutputError
 from goodnet.images import CleanImages
-from goodnet.report.pictures import FLAGGED, save_triggers, tile
+from goodnet.report.pictures import FLAGGED, examples_for, save_triggers, tile
 from goodnet.triggers.kernel import identity
 
 IMAGES = CleanImages(torch.rand(9, 3, 12, 8, generator=torch.Generator().manual_seed(0)), torch.arange(9) % 3)
@@ -73,6 +73,15 @@ def test_a_trigger_that_works_on_one_class_is_drawn_on_its_images(tmp_path: Path
         picture = np.asarray(drawn)
     assert holds(picture, np.asarray(tile(IMAGES.pixels[1])))
     assert not holds(picture, np.asarray(tile(IMAGES.pixels[0])))
+
+
+def test_examples_show_each_class_before_any_comes_twice() -> None:
+    sorted_by_class = CleanImages(IMAGES.pixels, torch.arange(9) // 3)
+    trigger = report(entry(2, flagged=True)).triggers[2]
+    assert examples_for(trigger, sorted_by_class).labels.tolist() == [0, 1, 0, 1, 0, 1]
+    assert examples_for(trigger, sorted_by_class, 2).labels.tolist() == [0, 1]
+    assert examples_for(replace(trigger, victim=1), sorted_by_class).labels.tolist() == [1, 1, 1]
+    assert len(examples_for(trigger, sorted_by_class.unlabelled())) == 6
 
 
 def test_many_targets_do_not_make_a_picture_without_end(tmp_path: Path) -> None:

@@ -84,7 +84,7 @@ def save_triggers(report: ScanReport, images: CleanImages, folder: str | Path) -
 
 def draw(entry: LabelReport, trigger: Trigger, images: CleanImages) -> Image.Image:
     """Draw one label: a line of text, below it mask and clean images, and below these pattern and stamped images."""
-    examples = _examples(images, entry.label, trigger.victim)
+    examples = examples_for(trigger, images)
     clean, stamped = examples.pixels, trigger.stamp(examples.pixels)
     labels = ["clean"] * len(examples)
     if examples.labels is not None:
@@ -102,6 +102,22 @@ def draw(entry: LabelReport, trigger: Trigger, images: CleanImages) -> Image.Ima
             pen.text((left, top + 2), caption, fill="#606060", font=_font(11))
             canvas.paste(picture, (left, top + LINE))
     return canvas
+
+
+def examples_for(trigger: Trigger, images: CleanImages, count: int = EXAMPLES) -> CleanImages:
+    """Return up to `count` images that a trigger is to work on, one of each class before any comes twice.
+
+    They are of its victim's class, or else of none but its label's; where images have no labels, the first ones.
+    """
+    if images.labels is None:
+        return images.take(torch.arange(min(count, len(images))))
+    seen: Counter[int] = Counter()
+    turns = []
+    for place, own in enumerate(images.labels.tolist()):
+        if own != trigger.label if trigger.victim is None else own == trigger.victim:
+            turns.append((seen[own], place))
+            seen[own] += 1
+    return images.take(torch.tensor([place for _, place in sorted(turns)[:count]], dtype=torch.int64))
 
 
 def trigger_tiles(trigger: Trigger) -> tuple[Image.Image, Image.Image]:
@@ -151,19 +167,6 @@ def stacked(heading: str, rows: Sequence[Image.Image]) -> Image.Image:
         canvas.paste(each, (0, top))
         top += each.height + GAP
     return canvas
-
-
-def _examples(images: CleanImages, label: int, victim: int | None) -> CleanImages:
-    """Return the first few images of the victim, or else not of the label, one of each class before any comes twice."""
-    if images.labels is None:
-        return images.take(torch.arange(min(EXAMPLES, len(images))))
-    seen: Counter[int] = Counter()
-    turns = []
-    for place, own in enumerate(images.labels.tolist()):
-        if own == victim if victim is not None else own != label:
-            turns.append((seen[own], place))
-            seen[own] += 1
-    return images.take(torch.tensor([place for _, place in sorted(turns)[:EXAMPLES]], dtype=torch.int64))
 
 
 def _title(entry: LabelReport) -> str:

@@ -10,7 +10,7 @@ from PIL import Image, ImageDraw
 from goodnet.errors import OutputError
 from goodnet.goodnet import GoodNet
 from goodnet.images import CleanImages
-from goodnet.report.pictures import EXAMPLES, GAP, stacked, tile, trigger_tiles
+from goodnet.report.pictures import EXAMPLES, GAP, examples_for, stacked, tile, trigger_tiles
 from goodnet.triggers import Trigger
 
 CAPTION = 16
@@ -54,7 +54,7 @@ def save_repair_pictures(good: GoodNet, images: CleanImages, folder: str | Path)
 def _before_after(good: GoodNet, trigger: Trigger, images: CleanImages) -> Image.Image:
     """Return a row of images with one trigger on them, and what both networks say."""
     assert good.badnet is not None
-    examples = images.pixels[:64]
+    examples = examples_for(trigger, images, 64).pixels
     elsewhere = good.badnet.logits(examples.to(good.device)).argmax(1).cpu() != trigger.label
     stamped = trigger.stamp(examples[elsewhere][:EXAMPLES])
     before = good.badnet.logits(stamped.to(good.device)).argmax(1).tolist()
