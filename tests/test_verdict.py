@@ -123,6 +123,17 @@ def test_of_many_labels_a_pair_counts_by_its_size_and_nearness_and_by_the_target
     assert decide(USUAL, [], shipped, None, near).verdict == "clean"
 
 
+def test_a_clean_verdict_says_first_what_its_probability_comes_from() -> None:
+    trigger = Trigger(3, torch.zeros(1, 2, 2), torch.zeros(3, 2, 2))
+    pairs = [Pair(8, 3, ratio, 2 * ratio, None, 90, trigger) for ratio in (1.0, 2.0, 3.0, 4.0, 6.0)]
+    decisions = [decide(USUAL, [], shipped_calibration(), None, pair) for pair in pairs]
+    usual, *_, likelier = [each for each in decisions if each.verdict == "clean"]
+    assert likelier.score > usual.score
+    assert f"from 8 to 3 alone (probability {likelier.score:.2f})" in likelier.reasons[0]
+    assert "no label's trigger stands out" in likelier.reasons[1]
+    assert len(usual.reasons) == 1
+
+
 def test_among_many_labels_a_small_trigger_counts_less_where_sizes_differ_widely_anyway() -> None:
     alone, one_of_several = label(41, 9.0, 4.5), label(41, 1.8, 4.5)
     assert decide([*USUAL, alone], [], shipped_calibration()).flagged == (41,)

@@ -87,7 +87,9 @@ def decide(
         doubts[0] = f"not enough to accuse: {doubts[0]}"
         doubts[-1] += "; scan again with more images or another --seed"
         return Decision("inconclusive", best, (), scores, tuple(doubts))
-    reasons = [f"no label's trigger stands out: the most suspicious is {most}"]
+    likelier = [reason for probability, _, reason in others if probability == best > scores[ranked[0].label]]
+    reasons = [f"nothing stands out enough: the most suspicious is {reason}" for reason in likelier[:1]]
+    reasons.append(f"no label's trigger stands out: the most suspicious is {most}")
     if unusable:
         reason = f"{len(unusable)} labels could not be searched: {', '.join(map(str, unusable[:10]))}"
         return Decision("inconclusive", best, (), scores, (*reasons, reason))

@@ -59,7 +59,7 @@ def why_mapping(mapping: ClassMapping, probability: float) -> str:
     some = ", ".join(f"{source} to {target}" for source, target in list(mapping.targets.items())[:10])
     return (
         f"all-to-all (probability {probability:.2f}): one trigger of {mapping.trigger.size:.1f} pixels moves "
-        f"{mapping.rate:.0%} of the images from class to class one by one: {some}"
+        f"{mapping.rate:.0%} of the images from class to class one by one" + (f": {some}" if some else "")
     )
 
 
