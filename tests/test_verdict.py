@@ -132,6 +132,11 @@ def test_a_clean_verdict_says_first_what_its_probability_comes_from() -> None:
     assert f"from 8 to 3 alone (probability {likelier.score:.2f})" in likelier.reasons[0]
     assert "no label's trigger stands out" in likelier.reasons[1]
     assert len(usual.reasons) == 1
+    assert f"is {pairs[decisions.index(likelier)].ratio:.1f} times smaller than" in likelier.reasons[0]
+    beside = [*USUAL, replace(label(41, 0.0, 1.0), weight_index=2.9)]
+    raised = decide(beside, [], shipped_calibration(), None, Pair(8, 41, 0.0, None, 1.0, 12, trigger, 0.0))
+    assert raised.verdict == "clean"
+    assert "the trigger of this pair is no smaller than from other classes" in raised.reasons[0]
 
 
 def test_among_many_labels_a_small_trigger_counts_less_where_sizes_differ_widely_anyway() -> None:
