@@ -16,7 +16,8 @@ TEST = {"g": ("gtsrb.npz", ("test_x", "test_y")), "c": ("cifar10/test.parquet", 
 
 
 def test_a_patch(data_dir: Path) -> None:
-    check(data_dir, "g_rn_patch7", 7, 0.01)
+    recovered = check(data_dir, "g_rn_patch7", 7, 0.01)
+    assert recovered >= (0.95 if fast_bfloat16(torch.device("cpu")) else 0.93)  # 97 and 94 % were measured
 
 
 @pytest.mark.usefixtures("patience")
@@ -24,7 +25,8 @@ def test_a_blend(data_dir: Path) -> None:
     check(data_dir, "g_rn_blend2", 2, 0.05)
 
 
-def check(data_dir: Path, name: str, target: int, largest_asr: float) -> None:
+def check(data_dir: Path, name: str, target: int, largest_asr: float) -> float:
+    """Repair a network; return the share of the clean accuracy that images with the trigger have, filter off."""
     source, keys, count = TRAIN[name[0]]
     images = goodnet.load_images(data_dir / source, keys=keys, limit=count)
     good = goodnet.repair(goodnet.load_model(data_dir / f"zoo/{name}.onnx"), images, labels=[target], method="unlearn")
@@ -41,12 +43,10 @@ def check(data_dir: Path, name: str, target: int, largest_asr: float) -> None:
     off, on = good.predict(stamped, filter=False), good.predict(stamped)
     assert float((off == target).float().mean()) <= largest_asr
     assert float(before - after) <= 0.003
-    if name == "g_rn_patch7":
-        recovered = 0.95 if fast_bfloat16(torch.device("cpu")) else 0.93  # 97 and 94 % were measured
-        assert float((off == truth).float().mean()) >= recovered * float(before)
     assert float(((on == good.num_classes) | (on == truth)).float().mean()) >= 0.99
     of_target = test.pixels[test.labels == target]
     assert float((good.predict(of_target) == good.num_classes).float().mean()) <= 0.02
+    return float((off == truth).float().mean() / before)
 
 
 @pytest.mark.usefixtures("patience")

@@ -29,7 +29,19 @@ def test_zoo(data_dir: Path, name: str, data: tuple[str, tuple[str, str] | None]
     assert report.cost.image_gradients <= (55_000 if targets else 113_000)  # what is beyond doubt ends early
 
 
+@pytest.mark.usefixtures("patience")
 def test_the_sunglasses_are_found_with_eight_faces(data_dir: Path) -> None:
+    images = goodnet.load_images(data_dir / "csaw/clean_validation_data.h5")
+    report = goodnet.scan(goodnet.load_model(data_dir / "csaw/sunglasses_bd_net.h5"), images)
+    assert report.verdict == "backdoored", report.reasons
+    assert report.target_labels[0] == 0
+    assert len(report.target_labels) <= 4
+    assert len(report.labels) == 1283
+    assert report.cost.image_gradients <= 270_000
+    assert report.images.clean_accuracy == 7 / 8
+
+
+def test_the_sunglasses_are_found_among_the_first_labels(data_dir: Path) -> None:
     images = goodnet.load_images(data_dir / "csaw/clean_validation_data.h5")
     model = goodnet.load_model(data_dir / "csaw/sunglasses_bd_net.h5")
     budget = goodnet.Budget(best_on_clean=6, best_on_noise=8, control=18)  # 32 labels at most go on, one batch

@@ -80,14 +80,15 @@ def decide(
     if not any(each.size_index for each in searched):
         reason = "the triggers of too few labels could be compared to tell what is usual for this network"
         return Decision("inconclusive", best, (), scores, (reason,))
-    most = why(ranked[0], scores[ranked[0].label], calibration)
-    doubts = [most] if scores[ranked[0].label] > calibration.clean else []
+    highest = scores[ranked[0].label]
+    most = why(ranked[0], highest, calibration)
+    doubts = [most] if highest > calibration.clean else []
     doubts += [reason for probability, _, reason in others if probability > calibration.clean]
     if doubts:
         doubts[0] = f"not enough to accuse: {doubts[0]}"
         doubts[-1] += "; scan again with more images or another --seed"
         return Decision("inconclusive", best, (), scores, tuple(doubts))
-    likelier = [reason for probability, _, reason in others if probability == best > scores[ranked[0].label]]
+    likelier = [reason for probability, _, reason in others if probability == best > highest]
     reasons = [f"nothing stands out enough: the most suspicious is {reason}" for reason in likelier[:1]]
     reasons.append(f"no label's trigger stands out: the most suspicious is {most}")
     if unusable:
