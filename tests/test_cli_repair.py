@@ -18,6 +18,7 @@ from PIL import Image
 import goodnet
 from goodnet.redteam.demo import DemoNets
 from goodnet.report import ScanReport
+from goodnet.report.reading import read_scan_report
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -151,6 +152,34 @@ def test_bad_input_gives_one_message_and_exit_code_2(
     assert "Traceback" not in error
     assert told == ""
     assert not out.exists()
+
+
+def test_the_scan_of_a_repair_that_stops_is_kept(
+    files: Path, nets: DemoNets, inside: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    def fail(*_: object) -> None:
+        raise goodnet.GoodnetError("it cannot be trained")
+
+    run, kept = sys.modules["goodnet.repair.run"], tmp_path / "good.scan.json"
+    arguments = ["repair", files / "badnet.pt2", "--images", files / "images.npz", "-o", tmp_path / "good.onnx"]
+    monkeypatch.setattr(run, "run_rounds", stop)
+    code, told, error = inside(*arguments)
+    assert (code, told) == (130, "")
+    assert f"--report {kept}" in error
+    scanned = read_scan_report(kept.rename(tmp_path / "scan.json"))
+    assert scanned.target_labels == (nets.target_label,)
+    monkeypatch.setattr(run, "run_rounds", fail)
+    code, _, error = inside(*arguments, "--report", tmp_path / "scan.json")
+    assert code == 2
+    assert not kept.exists()  # what was given need not be kept
+    monkeypatch.setattr(run, "scan", lambda *_, **__: scanned)
+    code, _, error = inside(*arguments)
+    assert code == 2
+    assert "it cannot be trained" in error
+    assert kept.exists()
 
 
 def test_predict_goes_on_after_a_bad_image_and_tells(

@@ -12,7 +12,7 @@ from torch import Tensor
 from goodnet.budget import Budget, control_group, shortlist
 from goodnet.checkpoint import Batch, ByLabel, Checkpoint, Facts
 from goodnet.engine import Engine
-from goodnet.evidence.size import size_at_rate
+from goodnet.evidence.size import sizes_at_rates
 from goodnet.evidence.transfer import empty_images, transfer
 from goodnet.inversion import ImagePool, InversionConfig, filled_batches, generator_for, invert, labels_per_batch
 from goodnet.progress import Progress
@@ -190,12 +190,10 @@ class Search:
     def _measure(self, parameters: Parameters, batch: Sequence[int]) -> dict[str, list[float]]:
         """Compare triggers at equal ASR, and try them on empty images."""
         images, labels = self._held_out(batch), self._labels(batch)
-        size = size_at_rate(self.engine, self.family, parameters, labels, images, self.rate)
+        rates = [self.rate] if self.rate == UNIVERSAL_RATE else [self.rate, UNIVERSAL_RATE]
+        sizes = sizes_at_rates(self.engine, self.family, parameters, labels, images, rates)
         failed = ~torch.stack([value.flatten(1).isfinite().all(1) for value in parameters.values()]).all(0)
-        size = torch.where(failed, torch.nan, size)
-        universal = size
-        if self.rate != UNIVERSAL_RATE:
-            universal = size_at_rate(self.engine, self.family, parameters, labels, images, UNIVERSAL_RATE)
+        size, universal = (torch.where(failed, torch.nan, each) for each in (sizes[0], sizes[-1]))
         return {
             "size": size.tolist(),
             "universal_size": universal.tolist(),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Annotated
@@ -23,6 +24,7 @@ from goodnet.repair import repair as run_repair
 from goodnet.report.reading import read_scan_report
 from goodnet.report.repair_pictures import save_repair_pictures
 from goodnet.report.repair_terminal import show_repair
+from goodnet.report.schema import ScanReport
 from goodnet.report.terminal import ScanProgress
 from goodnet.whole import written_whole
 
@@ -82,6 +84,7 @@ def repair(
         outputs.require_file(file)
     if pictures is not None:
         outputs.require_folder(pictures)
+    made: list[ScanReport] = []
     scanned = None if report is None else read_scan_report(report)
     classifier = load_model(
         model,
@@ -108,11 +111,16 @@ def repair(
                 resize=resize,
                 config=RepairConfig(rounds=rounds, guard=GuardConfig(false_positive_rate=false_positives)),
                 progress=progress,
+                scanned=made.append,
             )
             written, problem = write_goodnet(good, Path(model), out)
     except KeyboardInterrupt:
-        messages.print("interrupted; nothing was written")
+        messages.print("interrupted; no GoodNet was written")
+        _keep(made, out)
         raise typer.Exit(INTERRUPTED) from None
+    except GoodnetError:
+        _keep(made, out)
+        raise
     done = good.report
     assert done is not None
     show_repair(done, output)
@@ -128,6 +136,14 @@ def repair(
     for failure in filter(None, failed):
         complain(failure)
     raise typer.Exit(EXIT[done.status] or (USAGE if any(failed) else 0))
+
+
+def _keep(made: Sequence[ScanReport], out: Path) -> None:
+    """Keep the scan that was made before a repair that came to nothing beside where the GoodNet was to be."""
+    for report in made:
+        kept = out.with_suffix(".scan.json")
+        problem = outputs.rescued(report.save_json, kept)
+        messages.print(problem or f"the scan is kept: go on from it with --report {kept}", soft_wrap=True)
 
 
 def write_goodnet(good: GoodNet, model: Path, out: Path) -> tuple[Path, ModelError | None]:

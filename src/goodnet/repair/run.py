@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from goodnet.classifier import Classifier
 from goodnet.engine import Cost, choose_engine
@@ -36,6 +36,7 @@ def repair(
     resize: bool = False,
     config: RepairConfig | None = None,
     progress: Progress | None = None,
+    scanned: Callable[[ScanReport], object] | None = None,
 ) -> GoodNet:
     """Remove the backdoor from a model.
 
@@ -51,6 +52,7 @@ def repair(
         resize: whether images may be resized and their colours converted to fit the model.
         config: how.
         progress: is told what is going on.
+        scanned: is given the report of the scan that is made first, as soon as it is there.
 
     Returns:
         The GoodNet, with its RepairReport. Where the scan found no backdoor, the network in it is the model's own.
@@ -79,6 +81,8 @@ def repair(
     if report is None and labels is None:
         report = scan(model, images, seed=seed, explicit=explicit, resize=resize, progress=progress)
         cost.add(spent(report))
+        if scanned is not None:
+            scanned(report)
     found = report.target_labels if report is not None else ()
     flagged = tuple(sorted(set(found if labels is None else labels)))
     shown = None if triggered is None else fit_to(triggered, ready.model.shape, resize)
