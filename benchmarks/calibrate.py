@@ -9,7 +9,8 @@ zoo. The third fits the logistic models of a calibration, with no negative weigh
 of every scan, `blind` likewise to what is known without images, `mapping` to the trigger that moves every class, `pair`
 and `suspect` to the pair of classes that stands out most. It prints how the whole verdict does with each network left
 out in turn. With `--models pair suspect` these two are fitted and the others stay as they ship, for a zoo that was not
-scanned as a whole.
+scanned as a whole; with `--features far_margin` so are all weights of a model but those named, for evidence that was
+not looked for when the zoo was scanned. `--strangers FOLDER` takes the networks of scan_strangers.py too.
 """
 
 from __future__ import annotations
@@ -36,6 +37,9 @@ Matrix = NDArray[np.float64]
 
 OF_CLASSES = ("all_to_all", "source_specific")
 """Attacks under which no label stands out, so that the models of labels are not fitted to them."""
+
+STRANGE = {"all_to_all": "all_to_all", "source_specific": "one_class"}
+"""What these are called in the names of the networks of scan_strangers.py."""
 
 ACCUSED, CLEARED = 0.6, 0.4
 """Probabilities from which on, and up to which, a network is accused and cleared: in doubt, neither."""
@@ -89,7 +93,7 @@ class Case:
 
 NAMES = {
     "label": tuple(features(Statistics(0, *[0.0] * 7, luck(2)))),
-    "blind": ("margin", "weights", "positive"),
+    "blind": ("margin", "far_margin", "weights", "positive"),
     "mapping": tuple(mapping_features(0)),
     "pair": tuple(pair_features(1, 0, 2, 1, 0)),
     "suspect": tuple(suspect_features(1, 0, 1, 0)),
@@ -102,6 +106,20 @@ def read(folder: Path, seed: int, count: int) -> Case | None:
     if not path.exists():
         return None
     facts, report = json.loads((folder / "facts.json").read_text()), json.loads(path.read_text())["report"]
+    return _case(facts, report, count)
+
+
+def read_stranger(folder: Path, seed: int) -> Case | None:
+    """Return the same of a network of scan_strangers.py."""
+    path = folder / f"scan_{seed}.json"
+    if not path.exists():
+        return None
+    facts, report = json.loads((folder / "facts.json").read_text()), json.loads(path.read_text())
+    kind = next((kind for kind, of in STRANGE.items() if of in folder.name), "other" if facts["targets"] else "clean")
+    return _case({**facts, "name": folder.name, "kind": kind, "source": None}, report, report["images"]["count"])
+
+
+def _case(facts: Mapping[str, Any], report: Mapping[str, Any], count: int) -> Case:
     searched = [entry for entry in report["labels"] if entry["status"] in ("found", "unreached", "failed")]
     known = {entry["label"]: _statistics(entry, len(report["labels"])) for entry in searched}
     mapping, pair = report["all_to_all"], report["pair"]
@@ -155,11 +173,11 @@ def tables(cases: Sequence[Case], model: str) -> list[tuple[Matrix, bool, float]
     return [(table, planted, weight) for table, planted, weight in found if table is not None]
 
 
-def fit(cases: Sequence[Case], model: str, near: Logistic | None = None) -> Logistic:
+def fit(cases: Sequence[Case], model: str, near: Logistic | None = None, free: Sequence[str] = ()) -> Logistic:
     """Return the logistic model of the most suspicious candidate of each network, with no negative weight.
 
     The loss has several minima: the least of those found from several starts counts, or the one beside a model that is
-    near.
+    near. Where it is named which features are `free`, all other weights stay as they are there.
     """
     data = tables(cases, model)
 
@@ -180,7 +198,12 @@ def fit(cases: Sequence[Case], model: str, near: Logistic | None = None) -> Logi
         starts += [np.array([-3.0, *(2.0 * (column == k) for column in range(count))]) for k in range(count)]
     else:
         starts = [np.array([near.intercept, *near.weights.values()])]
-    bounds = [(None, None)] + [(0, None)] * count
+    bounds: list[tuple[float | None, float | None]] = [(None, None)] + [(0, None)] * count
+    if near is not None and free:
+        fixed = [(value, value) for value in starts[0].tolist()]
+        bounds = [fixed[0]] + [
+            bound if name in free else at for name, bound, at in zip(NAMES[model], bounds[1:], fixed[1:], strict=True)
+        ]
     found = [minimize(loss, start, jac=True, bounds=bounds, method="L-BFGS-B") for start in starts]
     theta = min(found, key=lambda each: each.fun).x
     weights = {name: round(float(weight), 4) for name, weight in zip(NAMES[model], theta[1:], strict=True)}
@@ -203,13 +226,15 @@ def judge(case: Case, models: Mapping[str, Logistic]) -> tuple[float, str, int |
     return max(found, key=lambda each: each[0])
 
 
-def left_out(cases: Sequence[Case], shipped: Mapping[str, Logistic], fitted: Sequence[str]) -> list[Judged]:
+def left_out(
+    cases: Sequence[Case], shipped: Mapping[str, Logistic], fitted: Sequence[str], free: Sequence[str]
+) -> list[Judged]:
     """Return the verdict on each network by models that were fitted to all others, or ship."""
-    near = {model: fit(cases, model) for model in fitted if model != "blind"}
+    near = {model: shipped[model] if free else fit(cases, model) for model in fitted if model != "blind"}
     judged = []
     for case in cases:
         others = [other for other in cases if other.name != case.name]
-        models = {model: fit(others, model, each) for model, each in near.items()}
+        models = {model: fit(others, model, each, free) for model, each in near.items()}
         judged.append((case, *judge(case, {**shipped, **models})))
     return judged
 
@@ -235,14 +260,19 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="*", default=[0], help="seeds of the scans")
     parser.add_argument("--counts", type=int, nargs="*", default=[256, 8], help="images of the scans")
     parser.add_argument("--models", nargs="*", choices=NAMES, default=list(NAMES), help="models that are fitted")
+    parser.add_argument("--features", nargs="*", default=[], help="whose weights alone are fitted; all by default")
+    parser.add_argument("--strangers", type=Path, help="networks of scan_strangers.py, as well")
     parser.add_argument("--out", type=Path, help="where the calibration goes; nowhere by default")
     options = parser.parse_args()
     folders = sorted(path.parent for path in (options.zoo / "development").glob("*/facts.json"))
     scans = [read(folder, seed, count) for folder in folders for seed in options.seeds for count in options.counts]
+    if options.strangers:
+        folders = sorted(path.parent for path in options.strangers.glob("*/facts.json"))
+        scans += [read_stranger(folder, seed) for folder in folders for seed in options.seeds]
     cases = [case for case in scans if case]
     shipped = shipped_calibration()
     ship = {model: getattr(shipped, model) for model in NAMES}
-    judged = left_out(cases, ship, options.models)
+    judged = left_out(cases, ship, options.models, options.features)
     for case, score, model, label in sorted(judged, key=lambda each: each[1]):
         top = case.label[case.labels.index(label)] if label is not None else []
         print(
@@ -250,13 +280,22 @@ def main() -> None:
             f"{np.round(top, 1)}"
         )
     summary = "; ".join(_summary(judged, count) for count in options.counts)
-    source = (
-        f"benchmarks/calibrate.py --models {' '.join(options.models)} --seeds {' '.join(map(str, options.seeds))} on "
-        f"the development zoo; each network left out in turn: {summary}"
-    )
+    asked = f"--models {' '.join(options.models)} --seeds {' '.join(map(str, options.seeds))}"
+    if options.features:
+        asked += f" --features {' '.join(options.features)}"
+    networks = len({case.name for case in cases})
+    zoos = "the development zoo" + (" and of scan_strangers.py" if options.strangers else "")
+    source = f"benchmarks/calibrate.py {asked} on {networks} networks of {zoos}; each left out in turn: {summary}"
+    if options.features:
+        source = f"{shipped.sources[options.models[0]]}; then {source}"
     print(source)
     calibration = Calibration(
-        **{model: fit(cases, model) if model in options.models else ship[model] for model in NAMES},
+        **{
+            model: fit(cases, model, ship[model] if options.features else None, options.features)
+            if model in options.models
+            else ship[model]
+            for model in NAMES
+        },
         backdoored=ACCUSED,
         clean=CLEARED,
         sources={**shipped.sources, **dict.fromkeys(options.models, source)},

@@ -8,11 +8,11 @@ import torch
 
 from goodnet.all_to_all import ClassMapping
 from goodnet.calibration import shipped_calibration
-from goodnet.evidence.statistics import Statistics, luck, without_images
+from goodnet.evidence.statistics import Elsewhere, Statistics, luck, without_images
 from goodnet.evidence.weights import RowSums
 from goodnet.source_specific import Pair
 from goodnet.triggers import Trigger
-from goodnet.verdict import by_what_it_does, change_of, decide, decide_blind, pair_probability
+from goodnet.verdict import Decision, by_what_it_does, change_of, decide, decide_blind, pair_probability
 from goodnet.verdict.features import NATURAL_LEAD, features
 
 
@@ -153,13 +153,41 @@ def test_what_carries_the_verdict_is_said_first() -> None:
     assert reason.split(": ", 2)[-1].startswith("the greatest margin")
 
 
+def test_margins_and_what_a_trigger_does_to_blank_images_count_where_these_do_not_get_the_label_anyway() -> None:
+    usual = label(41, 1.0, 1.0)
+    sure, blank = replace(usual, margin_ratio=9.0), replace(usual, blank_index=9.0)
+
+    def decided(one: Statistics, attraction: float) -> Decision:
+        return decide([*USUAL, replace(one, attraction=attraction)], [], shipped_calibration())
+
+    both = replace(sure, blank_index=9.0)
+    assert decided(both, 0.05).flagged == (41,)
+    assert decided(both, 0.5).verdict == "clean"
+    for one in (sure, blank):
+        assert decided(one, 0.0).score > 3 * decided(one, 0.5).score
+        assert decided(one, 0.5).score == decided(one, 1.0).score
+    said = decided(both, 0.05).reasons[0]
+    assert "9.0 times the median one, and without a trigger 5% of empty images get this label" in said
+    assert "on blank images, few of which get this label anyway, its index is 9.0" in said
+    few = decided(replace(usual, margin_ratio=2.9, blank_index=4.0), 0.05).reasons[0]
+    assert "blank images, few" not in few
+    assert "empty images get" not in few
+
+
 def test_without_images_margin_and_weights_out_of_the_ordinary_are_a_backdoor() -> None:
     usual = {number: 1.0 + 0.01 * number for number in range(40)}
     even = np.linspace(-1.0, 1.0, 40)
     one = even + 8.0 * (np.arange(40) == 7)
-    assert decide_blind(without_images(usual, RowSums(even, even)), shipped_calibration()).verdict == "clean"
-    both = decide_blind(without_images(usual | {7: 15.0}, RowSums(one, one)), shipped_calibration())
-    assert both.flagged == (7,)
+
+    def decided(margins: dict[int, float], weights: RowSums, attraction: float = 0.0) -> Decision:
+        known = Elsewhere(margins=margins, attractions={7: attraction}, weights=weights)
+        return decide_blind(without_images(known), shipped_calibration())
+
+    assert decided(usual, RowSums(even, even)).verdict == "clean"
+    assert decided(usual | {7: 15.0}, RowSums(one, one)).flagged == (7,)
+    assert decided(usual | {7: 15.0}, RowSums(even, even)).flagged == (7,)
+    assert decided(usual | {7: 15.0}, RowSums(even, even), attraction=1.0).verdict == "clean"
+    assert decided(usual | {7: 3.0}, RowSums(even, even)).verdict == "clean"
 
 
 def test_a_feature_can_be_left_out() -> None:

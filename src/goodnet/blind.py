@@ -15,8 +15,8 @@ from goodnet.budget import Budget
 from goodnet.calibration import Calibration
 from goodnet.classifier import Classifier
 from goodnet.engine import choose_engine
-from goodnet.evidence.margins import greatest_margins
-from goodnet.evidence.statistics import without_images
+from goodnet.evidence.margins import attractions, greatest_margins
+from goodnet.evidence.statistics import Elsewhere, without_images
 from goodnet.evidence.weights import row_sums
 from goodnet.report.facts import cost_facts, model_facts, versions
 from goodnet.report.schema import ImageFacts, LabelReport, ScanReport
@@ -45,12 +45,14 @@ def scan_blind(
     noise = torch.rand(32, *model.shape, generator=torch.Generator().manual_seed(seed)).to(model.device)
     engine = choose_engine(model, noise)
     margins = greatest_margins(engine, labels, model.shape, seed, budget.margins)
-    evidence = without_images(margins, row_sums(model, noise[:1]))
+    attracted = attractions(engine, model.shape, seed)
+    evidence = without_images(Elsewhere(margins=margins, attractions=attracted, weights=row_sums(model, noise[:1])))
     decision = decide_blind(evidence, calibration)
     entries = [
         LabelReport(
             label=each.label,
             margin_ratio=each.margin_ratio,
+            attraction=each.attraction,
             weight_index=each.weight_index,
             positive_index=each.positive_index,
             score=decision.scores[each.label],

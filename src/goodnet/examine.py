@@ -17,7 +17,7 @@ from goodnet.calibration import Calibration
 from goodnet.checkpoint import Checkpoint
 from goodnet.engine import Engine
 from goodnet.evidence.agreement import agreed
-from goodnet.evidence.margins import greatest_margins
+from goodnet.evidence.margins import attractions, greatest_margins
 from goodnet.evidence.outliers import FEWEST_REFERENCES
 from goodnet.evidence.statistics import Elsewhere, Statistics, statistics
 from goodnet.evidence.waves import wave_leads
@@ -94,6 +94,7 @@ class Examination:
         decided = [each.label for each in found if each.trigger]
         elsewhere = Elsewhere(
             margins=greatest_margins(engine, decided, pool.shape, seed, budget.margins),
+            attractions=attractions(engine, pool.shape, seed),
             weights=row_sums(engine.classifier, pool.pixels[:1].to(engine.device)),
         )
         findings = self._judge(found, elsewhere, skipped)

@@ -186,6 +186,7 @@ def _labels(findings: Findings, skipped: Sequence[int]) -> tuple[LabelReport, ..
                 additive_ratio=about.additive_ratio,
                 wave_lead=about.wave_lead,
                 margin_ratio=about.margin_ratio,
+                attraction=about.attraction,
                 weight_index=about.weight_index,
                 positive_index=about.positive_index,
                 coincidence=about.coincidence,

@@ -7,8 +7,8 @@ from torch import nn
 
 from goodnet.classifier import Classifier, freeze
 from goodnet.engine import Engine
-from goodnet.evidence.margins import greatest_margins
-from goodnet.evidence.statistics import margin_ratios, without_images
+from goodnet.evidence.margins import attractions, greatest_margins
+from goodnet.evidence.statistics import Elsewhere, margin_ratios, without_images
 from goodnet.evidence.weights import row_sums, weight_indices
 
 
@@ -77,7 +77,7 @@ def test_a_row_stands_out_only_by_both_measures() -> None:
 
 
 def test_without_images_only_margins_and_weights_are_known() -> None:
-    known = without_images({0: 1.0, 1: 1.0, 2: 1.0, 3: 4.0}, None)
+    known = without_images(Elsewhere(margins={0: 1.0, 1: 1.0, 2: 1.0, 3: 4.0}))
     assert [each.margin_ratio for each in known] == [1, 1, 1, 4]
     assert all(each.ratio == each.size_index == each.weight_index == each.positive_index == 0 for each in known)
 
@@ -90,3 +90,20 @@ def test_colour_and_place_of_a_pixel_are_not_mixed_up_in_any_memory_layout() -> 
     network[0].weight.data = weight
     found = greatest_margins(Engine(Classifier(freeze(network), (3, 2, 4), 4)), range(4), (3, 2, 4), seed=0)
     assert min(found.values()) > 0.8
+
+
+def test_attraction_is_the_share_of_empty_images_that_get_a_label() -> None:
+    weights = torch.zeros(4, 8)
+    weights[2, :4], weights[3, 4:] = 1.0, 1.0  # the half of the image that is brighter
+    shares = attractions(Engine(linear(weights)), (1, 2, 4), seed=0)
+    assert shares[1] == 0.0
+    assert 0.3 < shares[2] < 1.0
+    always = Classifier(freeze(Always()), (1, 2, 4), 4)
+    assert attractions(Engine(always), (1, 2, 4), seed=0) == {0: 0.0, 1: 1.0, 2: 0.0, 3: 0.0}
+
+
+class Always(nn.Module):
+    """Answers 1, whatever it sees."""
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return nn.functional.one_hot(torch.ones(len(images), dtype=torch.int64), 4).float()

@@ -42,6 +42,7 @@ class Statistics:
         additive_ratio: the median size of the least additive change over that of its own; 0 where it was not searched.
         wave_lead: how much better one wave is for it than others, in log-odds; 0 where there are too few labels.
         margin_ratio: the label's greatest margin over the median one; 0 where it was not searched.
+        attraction: share of empty images that the network answers with the label without any trigger, 0..1.
         weight_index: how far the sum of its weights in the classifying layer stands out.
         positive_index: the same for the sum of its positive weights.
         coincidence: how much the label leads in all `MEASURES` at once, see `evidence.coincidence`.
@@ -63,6 +64,7 @@ class Statistics:
     additive_ratio: float = 0.0
     wave_lead: float = 0.0
     margin_ratio: float = 0.0
+    attraction: float = 0.0
     weight_index: float = 0.0
     positive_index: float = 0.0
     coincidence: float = 0.0
@@ -83,6 +85,7 @@ class Elsewhere:
         additives: the size of each label's least additive change, infinite where it does not work.
         waves: how much better one wave is for each label than others, in log-odds.
         margins: the greatest margin of each label.
+        attractions: the share of empty images that the network answers with each label, 0..1.
         weights: the sums of the labels' weights in the classifying layer, where there is one.
     """
 
@@ -90,6 +93,7 @@ class Elsewhere:
     additives: Mapping[int, float] = field(default_factory=dict)
     waves: Mapping[int, float] = field(default_factory=dict)
     margins: Mapping[int, float] = field(default_factory=dict)
+    attractions: Mapping[int, float] = field(default_factory=dict)
     weights: RowSums | None = None
 
     def by_label(self) -> dict[int, dict[str, float]]:
@@ -100,6 +104,7 @@ class Elsewhere:
             "additive_ratio": dict(zip(self.additives, _ratios(additives, additives), strict=True)),
             "wave_lead": self.waves if len(self.waves) >= FEWEST_REFERENCES else {},
             "margin_ratio": margin_ratios(self.margins),
+            "attraction": self.attractions,
         }
         if self.weights is not None:
             columns["weight_index"] = dict(enumerate(weight_indices(self.weights.every).tolist()))
@@ -174,9 +179,9 @@ def leading(searched: Sequence[Statistics]) -> dict[int, Statistics]:
     return {each.label: replace(each, coincidence=coincidence[each.label]) for each in searched}
 
 
-def without_images(margins: Mapping[int, float], weights: RowSums | None) -> list[Statistics]:
+def without_images(elsewhere: Elsewhere) -> list[Statistics]:
     """Return the statistics of labels of which nothing but margins and weights is known."""
-    known = Elsewhere(margins=margins, weights=weights).by_label()
+    known, margins = elsewhere.by_label(), elsewhere.margins
     return [Statistics(label, 0, 0, 0, 0, 0, 0, 0, luck(len(margins)), **known[label]) for label in margins]
 
 

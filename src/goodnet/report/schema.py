@@ -13,7 +13,7 @@ from goodnet.triggers import Trigger
 from goodnet.verdict import Verdict
 from goodnet.whole import written_whole
 
-SCHEMA_VERSION = "1.8"
+SCHEMA_VERSION = "1.9"
 
 Status = Literal["found", "unreached", "screened", "failed", "skipped", "blind"]
 
@@ -38,6 +38,8 @@ class LabelReport:
             any wave but its neighbours (at least even odds).
         margin_ratio: the greatest margin that any input was made to reach for it, over the median one; 0 where it was
             not searched.
+        attraction: share of empty images (noise, smoothed noise or blank, the greatest of the three) that the network
+            answers with the label without any trigger, 0..1.
         weight_index: how far the sum of its weights in the classifying layer stands out, in deviations.
         positive_index: the same for the sum of its positive weights.
         coincidence: how much it leads in most measures at once: -log of the chance of that, were they independent.
@@ -71,6 +73,7 @@ class LabelReport:
     additive_ratio: float = 0.0
     wave_lead: float = 0.0
     margin_ratio: float = 0.0
+    attraction: float = 0.0
     weight_index: float = 0.0
     positive_index: float = 0.0
     coincidence: float = 0.0

@@ -19,5 +19,5 @@ def change_of(label: Statistics, calibration: Calibration) -> str | None:
 def by_what_it_does(label: Statistics, calibration: Calibration) -> bool:
     """Return whether margins and weights speak for a label, and triggers that were reversed for it next to nothing."""
     parts = Counter(calibration.label.parts(features(label)))
-    others = sum(parts[name] for name in ("margin", "weights", "positive"))
+    others = sum(parts[name] for name in ("margin", "far_margin", "weights", "positive"))
     return others > 0.75 * parts.total()

@@ -18,9 +18,23 @@ MANY = 21
 MOST = 12.0
 """The most that a measure counts, in its usual spreads."""
 
-ATTRACTION = 3.0
-"""The most that margins count. Without any backdoor, whatever is added to the black ground of a digit makes it an 8, so
-these alone accuse nobody."""
+MOST_MARGIN = 3.0
+"""The most that margins count of themselves. Without any backdoor, whatever is added to the black ground of a digit
+makes it an 8, so these alone accuse nobody."""
+
+ATTRACTIVE = 0.5
+"""The share of empty images from which on it is no wonder how sure a network can be made of a label."""
+
+NATURAL_MARGIN = 5.5
+"""As many spreads the greatest margin of a clean network may well be ahead, that is be 3 times the median one, where
+the label is not what the network answers empty images with."""
+
+GREATEST_MARGIN = 10.0
+"""The most that it counts then, that is when it is 7 times the median one."""
+
+NATURAL_BLANK = 4.5
+"""The index that what a trigger does to blank images may well reach in a clean network, again where these do not get
+the label anyway."""
 
 TINT = 2.0
 """The most that filters count: what a tint does to clean networks varies even more."""
@@ -71,15 +85,17 @@ def features(label: Statistics) -> dict[str, float]:
     more by what that exceeds the lead that clean networks often give a label; among many labels, where the network's
     own spread is known well, no more than they would if it were `WIDE`; and in so far as the trigger is small or the
     weights in the last layer are raised, for a large one may just draw what a class looks like. So may a filter or a
-    wave, which count as far as weights are raised. All are bounded, so that one measure cannot carry the verdict out of
-    sight of the others. What triggers do on noise and blank images and the index of their sizes are not among them:
-    beside the others they told nothing in any fit.
+    wave, which count as far as weights are raised. Margins count once more by what exceeds the lead that clean networks
+    often give a label, in so far as it is not the one that they answer empty images with, and so does what its trigger
+    does to blank ones. All are bounded, so that one measure cannot carry the verdict out of sight of the others. What
+    triggers do on noise and the index of their sizes are not among them: beside the others they told nothing in any
+    fit.
     """
     chance = label.luck / 2
     ahead = _spreads(min(label.ratio, label.universal_ratio) if label.universal_ratio else label.ratio)
     if label.luck >= luck(MANY):
         ahead = min(ahead, label.size_index * WIDE / USUAL_SPREAD)
-    raised = _raised(label)
+    raised, strange = _raised(label), max(0.0, 1 - label.attraction / ATTRACTIVE)
     credible = max(raised, _small(label))
     return {
         "ratio": credible * _excess(ahead, chance),
@@ -88,11 +104,18 @@ def features(label: Statistics) -> dict[str, float]:
         "filter": raised * min(_lead("filter", label.filter_lead), TINT),
         "wave": raised * _lead("wave", label.wave_lead),
         "additive": _excess(_spreads(label.additive_ratio, ADDITIVE_SPREAD), NATURAL_ADDITIVE, NATURAL_ADDITIVE + MOST),
-        "margin": _excess(_spreads(label.margin_ratio), chance, ATTRACTION),
+        "margin": _excess(_spreads(label.margin_ratio), chance, MOST_MARGIN),
+        "far_margin": strange * far_margin(label),
+        "blank": strange * _excess(label.blank_index, NATURAL_BLANK),
         "weights": _excess(label.weight_index, chance),
         "positive": _excess(label.positive_index, chance),
         "coincidence": _excess(label.coincidence, NATURAL_COINCIDENCE),
     }
+
+
+def far_margin(label: Statistics) -> float:
+    """Return by how much a label's margin exceeds what clean networks often give one, in usual spreads."""
+    return _excess(_spreads(label.margin_ratio), NATURAL_MARGIN, GREATEST_MARGIN)
 
 
 def mapping_features(rate: float) -> dict[str, float]:

@@ -8,7 +8,7 @@ from goodnet.all_to_all import ClassMapping
 from goodnet.calibration import Calibration
 from goodnet.evidence.statistics import Statistics
 from goodnet.source_specific import Pair
-from goodnet.verdict.features import SIZES, features
+from goodnet.verdict.features import SIZES, far_margin, features
 
 
 def why(label: Statistics, score: float, calibration: Calibration) -> str:
@@ -29,6 +29,9 @@ def why(label: Statistics, score: float, calibration: Calibration) -> str:
     filtered = f"a slight filter sends {label.filter_lead:.0%} more images to it than to the median label"
     added = f"what must be added to each pixel is {label.additive_ratio:.1f} times less than for the median label"
     wave = f"one plane wave gives it {math.exp(label.wave_lead):.0f} times the odds that others do"
+    margin = f"the greatest margin any input reaches is {label.margin_ratio:.1f} times the median one"
+    if far_margin(label):
+        margin += f", and without a trigger {label.attraction:.0%} of empty images get this label"
     once = f"{math.exp(label.coincidence):.0f}"
     said = {
         SIZES: size,
@@ -36,12 +39,13 @@ def why(label: Statistics, score: float, calibration: Calibration) -> str:
         ("filter",): filtered,
         ("wave",): wave,
         ("additive",): added,
-        ("margin",): f"the greatest margin any input reaches is {label.margin_ratio:.1f} times the median one",
+        ("margin", "far_margin"): margin,
+        ("blank",): f"on blank images, few of which get this label anyway, its index is {label.blank_index:.1f}",
         ("weights", "positive"): why_weights(label),
         ("coincidence",): f"by chance one of {once} networks at most has a label that leads so much in all measures",
     }
     parts = calibration.label.parts(features(label))
-    for name in ("warp", "filter", "wave", "additive", "coincidence"):
+    for name in ("warp", "filter", "wave", "additive", "blank", "coincidence"):
         if not parts.get(name):
             del said[(name,)]
     ranked = sorted(said, key=lambda names: -sum(parts.get(name, 0.0) for name in names))
