@@ -11,7 +11,7 @@ from goodnet.calibration import Calibration
 from goodnet.evidence.statistics import Statistics
 from goodnet.source_specific import Pair
 from goodnet.verdict.features import features, mapping_features, pair_features, raised_among_many, suspect_features
-from goodnet.verdict.reasons import why, why_mapping, why_pair, why_weights
+from goodnet.verdict.reasons import why, why_mapping, why_margin, why_pair, why_weights
 
 Verdict = Literal["clean", "backdoored", "inconclusive"]
 
@@ -126,8 +126,7 @@ def decide_blind(labels: Sequence[Statistics], calibration: Calibration) -> Deci
     flagged = tuple(each.label for each in ranked if scores[each.label] >= calibration.backdoored)
     shown = ranked[: max(1, len(flagged))]
     reasons = tuple(
-        f"label {each.label} (probability {scores[each.label]:.2f}): the greatest margin that any input was made to "
-        f"reach for it is {each.margin_ratio:.1f} times the median one; {why_weights(each)}"
+        f"label {each.label} (probability {scores[each.label]:.2f}): {why_margin(each)}; {why_weights(each)}"
         for each in shown
     )
     if flagged:

@@ -29,9 +29,6 @@ def why(label: Statistics, score: float, calibration: Calibration) -> str:
     filtered = f"a slight filter sends {label.filter_lead:.0%} more images to it than to the median label"
     added = f"what must be added to each pixel is {label.additive_ratio:.1f} times less than for the median label"
     wave = f"one plane wave gives it {math.exp(label.wave_lead):.0f} times the odds that others do"
-    margin = f"the greatest margin any input reaches is {label.margin_ratio:.1f} times the median one"
-    if far_margin(label):
-        margin += f", and without a trigger {label.attraction:.0%} of empty images get this label"
     once = f"{math.exp(label.coincidence):.0f}"
     said = {
         SIZES: size,
@@ -39,7 +36,7 @@ def why(label: Statistics, score: float, calibration: Calibration) -> str:
         ("filter",): filtered,
         ("wave",): wave,
         ("additive",): added,
-        ("margin", "far_margin"): margin,
+        ("margin", "far_margin"): why_margin(label),
         ("blank",): f"on blank images, few of which get this label anyway, its index is {label.blank_index:.1f}",
         ("weights", "positive"): why_weights(label),
         ("coincidence",): f"by chance one of {once} networks at most has a label that leads so much in all measures",
@@ -51,6 +48,13 @@ def why(label: Statistics, score: float, calibration: Calibration) -> str:
     ranked = sorted(said, key=lambda names: -sum(parts.get(name, 0.0) for name in names))
     evidence = [said[names] for names in ranked]
     return f"label {label.label} (probability {score:.2f}): " + "; ".join([*evidence, empty])
+
+
+def why_margin(label: Statistics) -> str:
+    """Return what a label's greatest margin says, and where that is far from usual, what empty images get."""
+    said = f"the greatest margin any input reaches is {label.margin_ratio:.1f} times the median one"
+    anyway = f", and without a trigger {label.attraction:.0%} of empty images get this label"
+    return said + anyway if far_margin(label) else said
 
 
 def why_weights(label: Statistics) -> str:
