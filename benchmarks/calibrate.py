@@ -286,9 +286,8 @@ def main() -> None:
     networks = len({case.name for case in cases})
     zoos = "the development zoo" + (" and of scan_strangers.py" if options.strangers else "")
     source = f"benchmarks/calibrate.py {asked} on {networks} networks of {zoos}; each left out in turn: {summary}"
-    if options.features:
-        source = f"{shipped.sources[options.models[0]]}; then {source}"
     print(source)
+    sources = {model: f"{shipped.sources[model]}; then {source}" if options.features else source for model in NAMES}
     calibration = Calibration(
         **{
             model: fit(cases, model, ship[model] if options.features else None, options.features)
@@ -298,7 +297,7 @@ def main() -> None:
         },
         backdoored=ACCUSED,
         clean=CLEARED,
-        sources={**shipped.sources, **dict.fromkeys(options.models, source)},
+        sources={**shipped.sources, **{model: sources[model] for model in options.models}},
     )
     text = json.dumps(asdict(calibration), indent=2) + "\n"
     print(text)

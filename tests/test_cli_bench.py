@@ -12,7 +12,6 @@ from goodnet.bench import metrics
 from goodnet.bench import zoo as zoos
 from goodnet.cli.app import app
 from goodnet.redteam import Attack, Clean, Patch, Recipe
-from goodnet.report.schema import SCHEMA_VERSION
 
 
 def recipe(name: str, attack: Attack, data: str = "digits") -> Recipe:
@@ -91,7 +90,7 @@ def test_a_run_finds_the_planted_backdoor_and_is_not_repeated(tmp_path: Path) ->
     assert "TPR of the verdict backdoored" in done.stdout
     assert (tmp_path / "plots" / "roc.png").exists()
     row = tmp_path / "development" / "digits_small_patch_2" / "scan_0_64.json"
-    assert json.loads(row.read_text())["report"]["schema_version"] == SCHEMA_VERSION
+    assert json.loads(row.read_text())["report"]["schema_version"] == "1.9"
     measured = row.stat().st_mtime_ns
     again = run(*common)
     assert again.exit_code == 0

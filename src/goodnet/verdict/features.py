@@ -95,7 +95,7 @@ def features(label: Statistics) -> dict[str, float]:
     ahead = _spreads(min(label.ratio, label.universal_ratio) if label.universal_ratio else label.ratio)
     if label.luck >= luck(MANY):
         ahead = min(ahead, label.size_index * WIDE / USUAL_SPREAD)
-    raised, strange = _raised(label), max(0.0, 1 - label.attraction / ATTRACTIVE)
+    raised, strange = _raised(label), _excess(1 - label.attraction / ATTRACTIVE, 0.0)
     credible = max(raised, _small(label))
     return {
         "ratio": credible * _excess(ahead, chance),
