@@ -38,6 +38,16 @@ def test_the_trigger_that_moves_every_class_is_found_and_none_in_a_clean_network
     assert all_to_all.search(Engine(nets.clean), pool, held_out, seed=0).rate < 0.5
 
 
+def test_among_many_classes_the_searches_are_the_beginnings_of_those_among_few() -> None:
+    config = all_to_all.AllToAllConfig()
+    few, many = config.searches(config.many - 1), config.searches(config.many)
+    assert [each.steps for each in few] == [config.inversion.steps] * 3
+    assert [each.steps for each in many] == [config.early] * 3
+    for long, short in zip(few, many, strict=True):
+        for step in (0, config.early - 1):
+            assert short.penalty_at(step) == pytest.approx(long.penalty_at(step))
+
+
 def probability(pair: Pair) -> float:
     return pair_probability(pair, shipped_calibration(), 0.0)
 

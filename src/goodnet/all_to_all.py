@@ -26,6 +26,8 @@ class AllToAllConfig:
 
     Attributes:
         inversion: how long and how hard a trigger is searched.
+        many: from so many classes on, searches end early: a mapping of so many shows by then or not at all.
+        early: steps after which they end then.
         penalties: factors of the weight of its size, one a search; the trigger that fits a mapping best counts. Where
             classes are easily left, searches with a heavy weight often end before they have found what is planted;
             among many labels, those with a light one leave a trigger so large that it hides it.
@@ -33,8 +35,15 @@ class AllToAllConfig:
     """
 
     inversion: InversionConfig = field(default_factory=lambda: InversionConfig(steps=240, images_per_step=16))
+    many: int = 21
+    early: int = 80
     penalties: tuple[float, ...] = (1.0, 0.3, 0.3)
     variety: float = 0.5
+
+    def searches(self, classes: int) -> list[InversionConfig]:
+        """Return the searches among so many classes."""
+        ending = self.inversion.between(0, self.early) if classes >= self.many else self.inversion
+        return [ending.weighted(factor) for factor in self.penalties]
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,8 +76,8 @@ def search(
     config = config or AllToAllConfig()
     before = engine.predict(held_out.pixels).argmax(1)
     triggers = [
-        _trigger(engine, pool, generator_for(seed, number, "all-to-all"), config.inversion.weighted(factor), config)
-        for number, factor in enumerate(config.penalties)
+        _trigger(engine, pool, generator_for(seed, number, "all-to-all"), inversion, config)
+        for number, inversion in enumerate(config.searches(engine.classifier.classes))
     ]
     judged = [_judge(engine, trigger, held_out.pixels, before) for trigger in triggers]
     return max(judged, key=lambda mapping: mapping.rate)
