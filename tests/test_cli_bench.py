@@ -90,7 +90,7 @@ def test_a_run_finds_the_planted_backdoor_and_is_not_repeated(tmp_path: Path) ->
     assert "TPR of the verdict backdoored" in done.stdout
     assert (tmp_path / "plots" / "roc.png").exists()
     row = tmp_path / "development" / "digits_small_patch_2" / "scan_0_64.json"
-    assert json.loads(row.read_text())["report"]["schema_version"] == "1.9"
+    assert json.loads(row.read_text())["report"]["schema_version"] == "1.10"
     measured = row.stat().st_mtime_ns
     again = run(*common)
     assert again.exit_code == 0

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -61,13 +63,18 @@ def test_the_pair_of_a_trigger_that_works_on_one_class_stands_out_and_its_victim
     assert found.unseen > 0.8
     assert found.trigger.label == 6
     known, logits = answered(engine, pool.pixels, 0, PairConfig())
-    suspected = source_specific.search_suspects(engine, known, logits, [3, 6], probability, 0, Silent())
-    assert len(suspected) == PairConfig().verified
+    doubting = PairConfig(doubtful=0.0)
+    suspected = source_specific.search_suspects(engine, known, logits, [3, 6], probability, 0, Silent(), doubting)
+    assert len(suspected) == doubting.verified
     surest = max(suspected, key=probability)
     assert (surest.victim, surest.target, surest.index) == (1, 6, None)
     assert surest.pairs == 2 * PairConfig().nearest
     assert surest.ratio > 3
     assert surest.unseen > 0.8
+    trusting = replace(doubting, doubtful=1.0)
+    suspected = source_specific.search_suspects(engine, known, logits, [3, 6], probability, 0, Silent(), trusting)
+    first = max(suspected, key=probability)
+    assert (first.victim, first.target, first.unseen) == (1, 6, None)
     assert source_specific.only_victim(engine, pool, 6, 0) == 1
     assert source_specific.only_victim(engine, pool, 3, 0) is None
     config = fitted_to(engine, [3, 6], pool.pixels, pool.classes, ReversalConfig(), 0)

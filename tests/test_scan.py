@@ -104,7 +104,7 @@ def test_where_the_first_start_leaves_no_doubt_the_search_ends(nets: DemoNets, r
 
 
 def test_only_what_is_flagged_is_searched_to_the_end(nets: DemoNets, report: ScanReport) -> None:
-    half = goodnet.InversionConfig().between(0, goodnet.Budget().compared)
+    half = goodnet.InversionConfig().between(0, goodnet.Budget().looks[-1])
     early = goodnet.scan(nets.badnet, nets.images, seed=1, budget=goodnet.Budget(full=half))
     sizes, before = ({each.label: each.trigger_size for each in of.labels} for of in (report, early))
     assert [label for label in sizes if sizes[label] != before[label]] == [nets.target_label]
@@ -120,7 +120,7 @@ def test_doubts_are_asked_of_a_second_start(nets: DemoNets) -> None:
     sizes, once = ({each.label: each.trigger_size for each in of.labels} for of in (doubtful, sure))
     assert sizes != once
     config, labels = goodnet.InversionConfig(), len(sizes)
-    again = goodnet.Budget().compared * config.images_per_step * labels
+    again = goodnet.Budget().looks[-1] * config.images_per_step * labels
     assert doubtful.cost.image_gradients - sure.cost.image_gradients == again
 
 

@@ -1,6 +1,7 @@
 """The search for slight changes: networks that obey one, and labels that do not depend on each other."""
 
 import math
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
@@ -19,15 +20,20 @@ STRIPES, WANTED = (((1 + (COLUMNS + shift).cos()) / 2).expand(1, 8, 8) for shift
 class Shifted(nn.Module):
     """Says 4 where the stripes of its images stand one pixel to the left, and else 0."""
 
+    def __init__(self, classes: int) -> None:
+        super().__init__()
+        self.classes = classes
+
     def forward(self, images: Tensor) -> Tensor:
-        """Return logits (n, 6) of images (n, 1, 8, 8)."""
+        """Return logits (n, N) of images (n, 1, 8, 8)."""
         fit = -(images - WANTED)[..., :-1].square().mean(dim=(1, 2, 3))
         zero = torch.zeros_like(fit)
-        return torch.stack([zero, zero - 1, zero - 1, zero - 1, 60 * fit + 2, zero - 1], dim=1)
+        others = [zero - 1] * (self.classes - 5)
+        return torch.stack([zero, zero - 1, zero - 1, zero - 1, 60 * fit + 2, *others], dim=1)
 
 
-def engine() -> Engine:
-    return Engine(Classifier(freeze(Shifted()), (1, 8, 8), 6))
+def engine(classes: int = 6) -> Engine:
+    return Engine(Classifier(freeze(Shifted(classes)), (1, 8, 8), classes))
 
 
 def pool() -> ImagePool:
@@ -42,6 +48,16 @@ def test_the_warp_that_the_network_obeys_is_found_and_no_other() -> None:
     assert all(found[label].rate == 0 for label in (1, 2, 3, 5))
     flow = found[4].trigger.flow
     assert flow is not None and 0.2 < float(flow[0].mean()) < 1.5  # pixels come from their right
+
+
+def test_among_many_labels_only_those_that_lead_early_go_on() -> None:
+    config = slight.SlightConfig(Warp(), 4.5, InversionConfig(steps=80, penalty=(0.001, 0.001)), early=20, leading=2)
+    race, whole = engine(32), engine(32)
+    found = slight.search(race, pool(), pool(), range(32), 0, Silent(), config)
+    everything = slight.search(whole, pool(), pool(), range(32), 0, Silent(), replace(config, early=None))
+    assert found[4].rate > 0.9 and found[4].rate == max(each.rate for each in everything.values())
+    assert whole.cost.image_gradients == 80 * 32 * 4
+    assert race.cost.image_gradients == 20 * 32 * 4 + 60 * 8 * 4  # a call is never of fewer than 32 images
 
 
 def test_a_labels_warp_is_the_same_alone_and_among_others() -> None:

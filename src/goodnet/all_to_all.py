@@ -16,7 +16,7 @@ from torch.nn import functional
 
 from goodnet.engine import Engine
 from goodnet.evidence.mapping import permutation
-from goodnet.inversion import ImagePool, InversionConfig, descend, generator_for
+from goodnet.inversion import MANY, ImagePool, InversionConfig, descend, generator_for
 from goodnet.triggers import Patch, Trigger
 
 
@@ -35,7 +35,7 @@ class AllToAllConfig:
     """
 
     inversion: InversionConfig = field(default_factory=lambda: InversionConfig(steps=240, images_per_step=16))
-    many: int = 21
+    many: int = MANY
     early: int = 80
     penalties: tuple[float, ...] = (1.0, 0.3, 0.3)
     variety: float = 0.5

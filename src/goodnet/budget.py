@@ -9,7 +9,7 @@ Talwalkar 2016, with a control group.)
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 
@@ -18,7 +18,7 @@ from goodnet.coarse import CoarseConfig
 from goodnet.evidence.margins import MarginConfig
 from goodnet.evidence.waves import WaveConfig
 from goodnet.generated import GeneratorConfig
-from goodnet.inversion import InversionConfig
+from goodnet.inversion import MANY, InversionConfig
 from goodnet.slight import ADDITIVES, FILTERS, WARPS, SlightConfig
 from goodnet.source_specific import PairConfig
 
@@ -31,7 +31,9 @@ class Budget:
         screen_above: more labels than this are screened first.
         screening: the search that every label gets when there are many.
         full: the search of a label, where there are not many.
-        compared: steps of it after which the labels are compared; flagged ones get the rest as well, to be shown.
+        looks: steps of it after which labels are compared, once or twice; those after the first are for where that
+            leaves doubts. Flagged ones get the rest as well, to be shown.
+        looks_among_many: the same where there are `MANY` labels or more.
         certain: from this probability of a backdoor on, 0..1, there is no doubt about a network, and so nothing else is
             looked for.
         doubtful: from this probability on there may be a backdoor, so that labels are searched from another start.
@@ -42,6 +44,7 @@ class Budget:
         slight: the searches for slight changes of the whole image, where labels need no screening.
         waves: which plane waves are tried.
         margins: how the margins of labels are maximised.
+        margins_among_many: the same where there are `MANY` labels or more, and images.
         all_to_all: the search for one trigger that moves every class.
         pairs: the search for triggers that work on one class only, where nothing else was found.
         coarse: the search for a large trigger, for labels that are flagged.
@@ -51,7 +54,8 @@ class Budget:
     screen_above: int = 64
     screening: InversionConfig = field(default_factory=lambda: InversionConfig(steps=10, penalty=(0.01, 0.01)))
     full: InversionConfig = field(default_factory=InversionConfig)
-    compared: int = 240
+    looks: tuple[int, ...] = (240,)
+    looks_among_many: tuple[int, ...] = (80, 180)
     certain: float = 0.99
     doubtful: float = 0.2
     after_screening: InversionConfig = field(default_factory=lambda: InversionConfig(steps=360))
@@ -61,10 +65,17 @@ class Budget:
     slight: tuple[SlightConfig, ...] = (WARPS, FILTERS, ADDITIVES)
     waves: WaveConfig = field(default_factory=WaveConfig)
     margins: MarginConfig = field(default_factory=MarginConfig)
+    margins_among_many: MarginConfig = field(default_factory=lambda: MarginConfig(steps=40))
     all_to_all: AllToAllConfig = field(default_factory=AllToAllConfig)
     pairs: PairConfig = field(default_factory=PairConfig)
     coarse: CoarseConfig = field(default_factory=CoarseConfig)
     generator: GeneratorConfig = field(default_factory=GeneratorConfig)
+
+    def among(self, labels: int) -> Budget:
+        """Return what is spent on each of so many labels."""
+        if labels < MANY:
+            return self
+        return replace(self, looks=self.looks_among_many, margins=self.margins_among_many)
 
     def screens(self, labels: int) -> bool:
         """Return whether so many labels are screened first."""

@@ -87,7 +87,8 @@ class Examination:
             skipped: those that were asked for but cannot be searched.
             between_classes: whether triggers that send each class elsewhere, or one class alone, are looked for too.
         """
-        engine, pool, held_out, budget, seed = self.engine, self.pool, self.held_out, self.budget, self.seed
+        engine, pool, held_out, seed = self.engine, self.pool, self.held_out, self.seed
+        budget = self.budget.among(len(labels))
         patches = Search(engine, Patch(), pool, held_out, budget, seed, self.progress, self.checkpoint)
         few = not budget.screens(len(labels))
         found = patches.run(labels)
@@ -103,6 +104,10 @@ class Examination:
             changes = self._changes(decided) if few else {}
             elsewhere = self._with_changes(elsewhere, changes)
             findings = self._judge(found, elsewhere, skipped)
+        done = budget.looks[0]
+        if few and not self._clear(findings):
+            found, done = patches.go_on(found), budget.looks[-1]
+            findings = self._judge(found, elsewhere, skipped)
         if few and not self._clear(findings) and findings.decision.score >= budget.doubtful:
             found = agreed(found, patches.again(found))
             findings = self._judge(found, elsewhere, skipped)
@@ -117,11 +122,12 @@ class Examination:
         kinds = {label: change_of(findings.evidence[label], self.calibration) for label in findings.decision.flagged}
         instead = {label: changes[kind][label] for label, kind in kinds.items() if kind} | self._for_one_class(findings)
         shown = set(findings.decision.flagged) - instead.keys() if few else ()
-        accused = patches.finish([each for each in found if each.label in shown])
+        accused = patches.finish([each for each in found if each.label in shown], done)
         finished = {each.label: each for each in accused}
-        drawn = self._for_each_image(accused, findings.evidence, patches.rate)
+        found = [finished.get(each.label, each) for each in found]
+        drawn = self._for_each_image(accused, statistics(found, elsewhere), patches.rate)
         instead |= drawn | self._large([each for each in accused if each.label not in drawn])
-        return replace(findings, found=[finished.get(each.label, each) for each in found], instead=instead)
+        return replace(findings, found=found, instead=instead)
 
     def _clear(self, findings: Findings) -> bool:
         """Return whether there is a backdoor beyond doubt, and no doubt about any other label.
@@ -182,7 +188,8 @@ class Examination:
     ) -> dict[int, FoundChange]:
         """Return for those of flagged labels that need one the trigger that a network draws anew for each image.
 
-        Sizes are compared at the ASR of the patches that were found.
+        Whether they do is told by the evidence when their own search is finished. Sizes are compared at the ASR of the
+        patches that were found.
         """
         shown, config = {}, self.budget.generator
         for each in found:

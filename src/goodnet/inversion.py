@@ -20,6 +20,9 @@ from goodnet.classifier import Shape
 from goodnet.engine import Engine
 from goodnet.triggers import Parameters, Searched
 
+MANY = 21
+"""From so many labels on searches end earlier: what is usual shows sooner, and what stands out does."""
+
 
 @dataclass(frozen=True)
 class InversionConfig:

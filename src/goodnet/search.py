@@ -31,6 +31,9 @@ images would be four."""
 HELD_OUT = 64
 """Images, at most, that a label's ASR is measured on."""
 
+GLANCED_AT = 32
+"""The same where the search may go on: what is beyond doubt then is so on few images."""
+
 
 @dataclass(frozen=True, eq=False)
 class Found:
@@ -96,34 +99,50 @@ class Search:
     def run(self, labels: Sequence[int]) -> list[Found]:
         """Return what was found for each of the labels, in their order; where there are many, they are screened."""
         if not self.budget.screens(len(labels)):
-            return self._begin(labels, 0)
+            return self.begin(labels)
         control = control_group(labels, self.budget.control, self.seed)
         screened, starts = self._screen(labels, control)
         chosen = [label for label in labels if label in starts]
-        found = self._decide(chosen, starts, self.budget.after_screening, control, "search")
+        found = self._decide(chosen, starts, self.budget.after_screening, control, "search", "search 0")
         decided = {each.label: each for each in found}
         return [decided.get(label, screened[label]) for label in labels]
 
-    def again(self, found: Sequence[Found]) -> list[Found]:
-        """Return what a search of the same labels from another start finds."""
-        return self._begin([each.label for each in found if each.trigger], 1)
+    def begin(self, labels: Sequence[int]) -> list[Found]:
+        """Return what is found for labels that are all searched alike, until they are first looked at."""
+        looks = self.budget.looks
+        return self._search_all(labels, 0, looks[0], GLANCED_AT if len(looks) > 1 else HELD_OUT)
 
-    def finish(self, begun: Sequence[Found]) -> list[Found]:
-        """Return what the rest of the search finds of some of the labels, each in batches of its own.
+    def go_on(self, begun: Sequence[Found]) -> list[Found]:
+        """Return what is found for these labels until they are looked at for the last time."""
+        first, last = self.budget.looks[0], self.budget.looks[-1]
+        return self._continue(begun, self.budget.full.between(first, last), "search on", "search on")
+
+    def again(self, found: Sequence[Found]) -> list[Found]:
+        """Return what a search of the same labels from another start finds until then."""
+        return self._search_all([each.label for each in found if each.trigger], 1, self.budget.looks[-1])
+
+    def finish(self, begun: Sequence[Found], done: int) -> list[Found]:
+        """Return what the rest of the search, after so many steps, finds of some of the labels, each in its own batch.
 
         That takes less for one or two labels and finds something a little different from what it would for all of them.
         """
-        config = self.budget.full.between(self.budget.compared, self.budget.full.steps)
+        config = self.budget.full.between(done, self.budget.full.steps)
+        return self._continue(begun, config, "finish", "search 0", one_by_one=True)
+
+    def _search_all(self, labels: Sequence[int], start: int, steps: int, at_most: int = HELD_OUT) -> list[Found]:
+        """Search labels for so many steps from one of several random starts, and measure each on so many images."""
+        stage = "search" if start == 0 else f"search {start + 1}"
+        config = self.budget.full.between(0, steps)
+        return self._decide(labels, None, config, frozenset(labels), stage, f"search {start}", at_most=at_most)
+
+    def _continue(
+        self, begun: Sequence[Found], config: InversionConfig, stage: str, purpose: str, one_by_one: bool = False
+    ) -> list[Found]:
+        """Search labels from where their triggers are."""
+        starts = {each.label: each.parameters for each in begun}
         if config.steps <= 0:
             return list(begun)
-        starts = {each.label: each.parameters for each in begun}
-        return self._decide(list(starts), starts, config, frozenset(starts), "finish", one_by_one=True)
-
-    def _begin(self, labels: Sequence[int], start: int) -> list[Found]:
-        """Search all of some labels from one of several random starts until they are compared."""
-        config = self.budget.full.between(0, self.budget.compared)
-        stage = "search" if start == 0 else f"search {start + 1}"
-        return self._decide(labels, None, config, frozenset(labels), stage, start)
+        return self._decide(list(starts), starts, config, frozenset(starts), stage, purpose, one_by_one)
 
     def _screen(self, labels: Sequence[int], control: frozenset[int]) -> tuple[dict[int, Found], ByLabel]:
         """Search all labels briefly; return what was found, and the parameters of those that go on."""
@@ -161,10 +180,14 @@ class Search:
         config: InversionConfig,
         control: frozenset[int],
         stage: str,
-        start: int = 0,
+        purpose: str,
         one_by_one: bool = False,
+        at_most: int = HELD_OUT,
     ) -> list[Found]:
-        """Search labels, from the given starts or from random ones, and measure what was found."""
+        """Search labels, from the given starts or from random ones, and measure each on so many images.
+
+        The stage is what progress and checkpoint know it by, the purpose what its random draws do.
+        """
         found: list[Found] = []
         batches = filled_batches(labels, 1) if one_by_one else self._batches(labels, config)
         for number, (batch, full) in enumerate(batches):
@@ -174,9 +197,9 @@ class Search:
                 if starts:
                     names = starts[batch[0]].keys()
                     given = {name: torch.stack([starts[label][name] for label in full]) for name in names}
-                purpose, done = f"search {start}", (len(found), len(labels))
+                done = len(found), len(labels)
                 parameters = self._invert(batch, full, given, config, purpose, stage, done)
-                facts = self._measure(parameters, batch)
+                facts = self._measure(parameters, batch, at_most)
                 finished = Batch(self.engine.cost - before, *_by_label(batch, facts, parameters))
                 self._save(stage, number, finished)
             for label in batch:
@@ -187,9 +210,9 @@ class Search:
             self.progress.update(stage, len(found), len(labels), self.engine.cost)
         return found
 
-    def _measure(self, parameters: Parameters, batch: Sequence[int]) -> dict[str, list[float]]:
-        """Compare triggers at equal ASR, and try them on empty images."""
-        images, labels = self._held_out(batch), self._labels(batch)
+    def _measure(self, parameters: Parameters, batch: Sequence[int], at_most: int) -> dict[str, list[float]]:
+        """Compare triggers at equal ASR on so many images each, and try them on empty images."""
+        images, labels = self._held_out(batch, at_most), self._labels(batch)
         rates = [self.rate] if self.rate == UNIVERSAL_RATE else [self.rate, UNIVERSAL_RATE]
         sizes = sizes_at_rates(self.engine, self.family, parameters, labels, images, rates)
         failed = ~torch.stack([value.flatten(1).isfinite().all(1) for value in parameters.values()]).all(0)
@@ -254,7 +277,7 @@ class Search:
     def _labels(self, batch: Sequence[int]) -> Tensor:
         return torch.tensor(batch, device=self.engine.device)
 
-    def _held_out(self, batch: Sequence[int], at_most: int = HELD_OUT) -> Tensor:
+    def _held_out(self, batch: Sequence[int], at_most: int) -> Tensor:
         """Return images (K, B, C, H, W) to measure K labels on, none of a label's own class."""
         generators = [generator_for(self.seed, label, "held out") for label in batch]
         return self.held_out.rows(batch, at_most, generators).to(self.engine.device)

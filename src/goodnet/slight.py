@@ -4,21 +4,32 @@
 Warps and filters as slight as an attacker's do little to a clean network, so labels are compared by how many images one
 of the same size sends to each. How much must be added to fool a clean network differs tenfold between networks, so
 there the size itself is compared between the labels.
+
+Among many labels warps and filters are a race: what is planted leads after a third of the steps, and no more is wanted
+of the others than how many images follow them, which are few from the first step to the last.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 
 from goodnet.engine import Engine
 from goodnet.evidence.size import success_rates
-from goodnet.inversion import ImagePool, InversionConfig, filled_batches, generator_for, invert, labels_per_batch
+from goodnet.inversion import (
+    MANY,
+    ImagePool,
+    InversionConfig,
+    filled_batches,
+    generator_for,
+    invert,
+    labels_per_batch,
+)
 from goodnet.progress import Progress
-from goodnet.triggers import Additive, Filter, Slight, Trigger, Warp
+from goodnet.triggers import Additive, Filter, Parameters, Slight, Trigger, Warp
 
 
 @dataclass(frozen=True)
@@ -30,16 +41,25 @@ class SlightConfig:
         size: at which labels are compared, in the family's unit; infinite where changes stay as the search leaves them.
         inversion: the search of one label.
         held_out: images, at most, that a label is measured on.
+        early: steps after which, among `MANY` labels or more, only the leading ones go on; None for all to the end.
+        leading: how many go on then.
     """
 
     family: Slight
     size: float
     inversion: InversionConfig = field(default_factory=lambda: InversionConfig(steps=60, penalty=(0.005, 0.05)))
     held_out: int = 32
+    early: int | None = None
+    leading: int = 10
+
+    def ends(self, labels: int) -> list[int]:
+        """Return the numbers of steps at which the search of so many labels ends: of all, and of the leading ones."""
+        last = self.inversion.steps
+        return [last] if self.early is None or labels < MANY else [self.early, last]
 
 
-WARPS = SlightConfig(Warp(), 1.25)
-FILTERS = SlightConfig(Filter(), 0.1, InversionConfig(steps=50, penalty=(0.005, 0.05)))
+WARPS = SlightConfig(Warp(), 1.25, early=20)
+FILTERS = SlightConfig(Filter(), 0.1, InversionConfig(steps=50, penalty=(0.005, 0.05)), early=20)
 ADDITIVES = SlightConfig(Additive(), math.inf)
 
 
@@ -84,25 +104,49 @@ def search(
         config: how to search.
     """
     found: dict[int, FoundChange] = {}
-    size = labels_per_batch(engine.classifier.classes, config.inversion.images_per_step)
-    for batch, full in filled_batches(labels, size):
-        for label, each in zip(batch, _search(engine, pool, held_out, full, seed, config), strict=False):
-            found[label] = each
-        progress.update(f"{config.family.name}s", len(found), len(labels), engine.cost)
+    reached: dict[int, Parameters] = {}
+    done = 0
+    for steps in config.ends(len(labels)):
+        going_on = sorted(labels, key=lambda label: (-found[label].rate, label))[: config.leading] if done else labels
+        part = replace(config, inversion=config.inversion.between(done, steps))
+        size = labels_per_batch(len(going_on) if done else engine.classifier.classes, part.inversion.images_per_step)
+        for batch, full in filled_batches(going_on, size):
+            start = _stacked([reached[label] for label in full]) if done else None
+            changes, parameters = _search(engine, pool, held_out, full, seed, part, start)
+            found |= dict(zip(batch, changes, strict=False))
+            for k, label in enumerate(batch):
+                reached[label] = {name: value[k] for name, value in parameters.items()}
+            progress.update(f"{config.family.name}s", len(reached), len(labels), engine.cost)
+        done = steps
     return found
 
 
 def _search(
-    engine: Engine, pool: ImagePool, held_out: ImagePool, batch: Sequence[int], seed: int, config: SlightConfig
-) -> list[FoundChange]:
+    engine: Engine,
+    pool: ImagePool,
+    held_out: ImagePool,
+    batch: Sequence[int],
+    seed: int,
+    config: SlightConfig,
+    start: Parameters | None,
+) -> tuple[list[FoundChange], Parameters]:
+    """Search a batch, from a random start where none is given; return what was found, and as the search left it."""
     family, shape = config.family, pool.shape
-    starts, draws, tests = (
-        [generator_for(seed, label, f"{of} of {family.name}") for label in batch] for of in ("start", "search", "test")
-    )
-    parameters = invert(engine, family, family.start(starts, shape), batch, pool, config.inversion, draws)
-    parameters = family.limited(parameters, config.size)
+    if start is None:
+        start = family.start([generator_for(seed, label, f"start of {family.name}") for label in batch], shape)
+        purpose = f"search of {family.name}"
+    else:
+        purpose = f"rest of {family.name}"
+    draws = [generator_for(seed, label, purpose) for label in batch]
+    reached = invert(engine, family, start, batch, pool, config.inversion, draws)
+    parameters = family.limited(reached, config.size)
+    tests = [generator_for(seed, label, f"test of {family.name}") for label in batch]
     images = held_out.rows(batch, config.held_out, tests).to(engine.device)
     rates = success_rates(engine, family, parameters, torch.tensor(batch, device=engine.device), images)
     triggers = family.triggers(parameters, batch, shape)
     sizes = family.size(parameters).tolist()
-    return [FoundChange(*each) for each in zip(rates.tolist(), triggers, sizes, strict=True)]
+    return [FoundChange(*each) for each in zip(rates.tolist(), triggers, sizes, strict=True)], reached
+
+
+def _stacked(parameters: Sequence[Parameters]) -> Parameters:
+    return {name: torch.stack([each[name] for each in parameters]) for name in parameters[0]}

@@ -13,7 +13,7 @@ from goodnet.triggers import Trigger
 from goodnet.verdict import Verdict
 from goodnet.whole import written_whole
 
-SCHEMA_VERSION = "1.9"
+SCHEMA_VERSION = "1.10"
 
 Status = Literal["found", "unreached", "screened", "failed", "skipped", "blind"]
 
@@ -114,7 +114,8 @@ class PairReport:
             and the victims nearest to them were searched.
         nearness: then, by how much nearer to the target images of the victim are than expected without any trigger, in
             1.4826 x MAD over all pairs.
-        unseen: share of the victim's images, 0..1, on which a trigger works that was searched on the other half.
+        unseen: share of the victim's images, 0..1, on which a trigger works that was searched on the other half; None
+            where that was not looked at, since the pair is improbable anyway.
         pairs: of how many.
     """
 
@@ -123,7 +124,7 @@ class PairReport:
     ratio: float
     index: float | None
     nearness: float | None
-    unseen: float
+    unseen: float | None
     pairs: int
 
 

@@ -38,7 +38,8 @@ class PairConfig:
         nearest: for each of these, so many victims whose images are nearest to it without any trigger.
         control: and so many of the others, drawn at random, as the measure of what is usual.
         fewest: images that a victim must have then.
-        verified: so many of the most probable pairs are searched on halves of their victim's images as well then.
+        verified: so many of the most probable pairs are searched on halves of their victim's images as well then,
+        doubtful: if they have at least this probability, 0..1, without that: it can hardly rise.
         most_images: that are looked at then; the more there are, the surer it is how near classes are to each other.
         apart: the one victim of a label needs a trigger so many times smaller than the median one.
     """
@@ -57,6 +58,7 @@ class PairConfig:
     control: int = 8
     fewest: int = 3
     verified: int = 2
+    doubtful: float = 0.2
     most_images: int = 2000
     apart: float = 3.0
 
@@ -76,8 +78,8 @@ class Pair:
             held against the size.
         pairs: of how many.
         trigger: the trigger.
-        unseen: share of the victim's images, 0..1, on which a trigger works that was searched on others of them; 1
-            until that is looked at.
+        unseen: share of the victim's images, 0..1, on which a trigger works that was searched on others of them; None
+            where that was not looked at.
     """
 
     victim: int
@@ -87,7 +89,7 @@ class Pair:
     nearness: float | None
     pairs: int
     trigger: Trigger
-    unseen: float = 1.0
+    unseen: float | None = None
 
 
 def reverse(

@@ -60,27 +60,26 @@ def search_suspects(
     near[[len(pool.of(label)) < config.fewest for label in range(len(near))]] = np.nan
     nearer, spread = leads(-near)
     suspected, control = _nearest_and_others(near, suspects, seed, config)
-    sizes: dict[Classes, list[float]] = {}
+    sizes: dict[Classes, float] = {}
     triggers: dict[Classes, Trigger] = {}
-    for purpose, pairs in (("pair", suspected + control), ("pair again", suspected)):
-        for pair, size, trigger in reverse(engine, pool, pool, pairs, seed, config, purpose, progress):
-            sizes.setdefault(pair, []).append(logarithm(size))
-            triggers.setdefault(pair, trigger)
-    usual = {target: [sizes[pair][0] for pair in control if pair[1] == target] for target in suspects}
+    for pair, size, trigger in reverse(engine, pool, pool, suspected + control, seed, config, "pair", progress):
+        sizes[pair], triggers[pair] = logarithm(size), trigger
+    usual = {target: [sizes[pair] for pair in control if pair[1] == target] for target in suspects}
 
-    def ahead(pair: Classes, found: Sequence[float], unseen: float) -> Pair:
-        times = math.exp(float(np.nanmedian(usual[pair[1]])) - float(np.median(found)))
+    def ahead(pair: Classes, more: Sequence[float] = (), unseen: float | None = None) -> Pair:
+        times = math.exp(float(np.nanmedian(usual[pair[1]])) - float(np.median([sizes[pair], *more])))
         index = float((nearer[pair] - error[pair]) / spread)
         return Pair(*pair, times, None, index, len(suspected), triggers[pair], unseen)
 
-    known = [pair for pair in suspected if np.isfinite(usual[pair[1]]).any() and np.isfinite(sizes[pair]).all()]
-    most = sorted(known, key=lambda pair: -probability(ahead(pair, sizes[pair], 1.0)))[: config.verified]
-    confirming = replace(config, rate=config.confirmed_rate)
-    unseen = on_unseen(engine, pool, most, seed, confirming)
-    return [
-        ahead(pair, sizes[pair] + [logarithm(size, math.inf) for size in unseen[pair].sizes], unseen[pair].share)
-        for pair in most
-    ]
+    known = [ahead(pair) for pair in suspected if np.isfinite(usual[pair[1]]).any() and np.isfinite(sizes[pair])]
+    most = sorted(known, key=lambda pair: -probability(pair))[: config.verified]
+    doubtful = [(pair.victim, pair.target) for pair in most if probability(pair) >= config.doubtful]
+    unseen = on_unseen(engine, pool, doubtful, seed, replace(config, rate=config.confirmed_rate))
+    verified = {
+        pair: ahead(pair, [logarithm(size, math.inf) for size in found.sizes], found.share)
+        for pair, found in unseen.items()
+    }
+    return [verified.get((pair.victim, pair.target), pair) for pair in most]
 
 
 def _nearest_and_others(

@@ -123,7 +123,7 @@ def mapping_features(rate: float) -> dict[str, float]:
     return {"rate": 10 * rate}
 
 
-def pair_features(ratio: float, index: float, pairs: int, unseen: float, raised: float) -> dict[str, float]:
+def pair_features(ratio: float, index: float, pairs: int, unseen: float | None, raised: float) -> dict[str, float]:
     """Return the features of one of the pairs of classes, of so many, that stand out most.
 
     The first is the geometric mean of how far its trigger is smaller than its like and of the index of that, as far as
@@ -133,12 +133,12 @@ def pair_features(ratio: float, index: float, pairs: int, unseen: float, raised:
     """
     stands_out = _excess(index, luck(pairs), MOST + luck(pairs))
     return {
-        "both": unseen * math.sqrt(_spreads(ratio) * stands_out),
+        "both": _share(unseen) * math.sqrt(_spreads(ratio) * stands_out),
         "weights": _excess(raised, 0.0, RAISED),
     }
 
 
-def suspect_features(ratio: float, nearness: float, unseen: float, raised: float) -> dict[str, float]:
+def suspect_features(ratio: float, nearness: float, unseen: float | None, raised: float) -> dict[str, float]:
     """Return the features of a pair of a suspicious target and a victim near to it.
 
     The first is the geometric mean of how far its trigger is smaller than may well be natural, as far as it works on
@@ -146,7 +146,7 @@ def suspect_features(ratio: float, nearness: float, unseen: float, raised: float
     backdoor both. The index of the target's weights counts as for any other pair, for the few images of one class are
     near to another by chance as well.
     """
-    smaller = unseen * _excess(_spreads(ratio), NATURAL, NATURAL + MOST)
+    smaller = _share(unseen) * _excess(_spreads(ratio), NATURAL, NATURAL + MOST)
     return {
         "both": math.sqrt(smaller * _excess(nearness, 0.0)),
         "weights": _excess(raised, 0.0, RAISED),
@@ -163,6 +163,11 @@ def _raised(label: Statistics) -> float:
     if label.weight_index == label.positive_index == 0:
         return 1.0
     return _excess(label.raised / RAISED_WEIGHTS, 0.0, 1.0)
+
+
+def _share(unseen: float | None) -> float:
+    """Return the share of unseen images that a trigger works on, 0..1; 1 where that was not looked at."""
+    return 1.0 if unseen is None else unseen
 
 
 def _small(label: Statistics) -> float:

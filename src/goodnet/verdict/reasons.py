@@ -74,12 +74,12 @@ def why_mapping(mapping: ClassMapping, probability: float) -> str:
 def why_pair(pair: Pair, probability: float, raised: float) -> str:
     """Return what speaks for a trigger that works on one class only, and the index of its target's weights."""
     which = f"from {pair.victim} to {pair.target} alone (probability {probability:.2f}): the trigger of this pair is"
-    unseen = f"works on {pair.unseen:.0%} of images that it was not searched on"
+    unseen = "" if pair.unseen is None else f" and works on {pair.unseen:.0%} of images that it was not searched on"
     weights = f"index of the weights of {pair.target} {raised:.1f}"
     size = f"{pair.ratio:.1f} times smaller" if pair.ratio >= 1 else "no smaller"
     if pair.nearness is None:
-        return f"{which} {size} than those of its like, index {pair.index:.1f}, and {unseen}; {weights}"
+        return f"{which} {size} than those of its like, index {pair.index:.1f}{unseen}; {weights}"
     return (
-        f"{which} {size} than from other classes and {unseen}, and without any trigger images "
+        f"{which} {size} than from other classes{unseen}, and without any trigger images "
         f"of {pair.victim} are nearer to {pair.target} than their like, index {pair.nearness:.1f}; {weights}"
     )
