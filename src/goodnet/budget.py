@@ -31,11 +31,12 @@ class Budget:
         screen_above: more labels than this are screened first.
         screening: the search that every label gets when there are many.
         full: the search of a label, where there are not many.
-        looks: steps of it after which labels are compared, once or twice; those after the first are for where that
-            leaves doubts. Flagged ones get the rest as well, to be shown.
+        looks: steps of it after which labels are compared, once or, where the first look leaves doubts, twice. Flagged
+            ones get the rest as well, to be shown.
         looks_among_many: the same where there are `MANY` labels or more.
         certain: from this probability of a backdoor on, 0..1, there is no doubt about a network, and so nothing else is
             looked for.
+        suspicious: from this probability on there is reason for the second look.
         doubtful: from this probability on there may be a backdoor, so that labels are searched from another start.
         after_screening: the full search of labels that were screened, which starts where screening ended.
         best_on_clean: labels that go on for their margin on clean images.
@@ -55,8 +56,9 @@ class Budget:
     screening: InversionConfig = field(default_factory=lambda: InversionConfig(steps=10, penalty=(0.01, 0.01)))
     full: InversionConfig = field(default_factory=InversionConfig)
     looks: tuple[int, ...] = (240,)
-    looks_among_many: tuple[int, ...] = (80, 180)
+    looks_among_many: tuple[int, ...] = (120, 180)
     certain: float = 0.99
+    suspicious: float = 0.1
     doubtful: float = 0.2
     after_screening: InversionConfig = field(default_factory=lambda: InversionConfig(steps=360))
     best_on_clean: int = 24

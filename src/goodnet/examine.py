@@ -105,7 +105,7 @@ class Examination:
             elsewhere = self._with_changes(elsewhere, changes)
             findings = self._judge(found, elsewhere, skipped)
         done = budget.looks[0]
-        if few and not self._clear(findings):
+        if few and not self._clear(findings) and findings.decision.score >= budget.suspicious:
             found, done = patches.go_on(found), budget.looks[-1]
             findings = self._judge(found, elsewhere, skipped)
         if few and not self._clear(findings) and findings.decision.score >= budget.doubtful:

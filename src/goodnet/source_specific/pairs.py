@@ -24,7 +24,7 @@ class PairConfig:
 
     Attributes:
         inversion: the search of one pair.
-        quick: the same where all pairs are searched, to tell which of them stand out.
+        quick: the same to tell which pairs stand out, of all, or whether any of suspicious targets does.
         pairs_per_call: pairs that share a call of the network.
         rate: the ASR at which sizes are compared.
         held_out: images, at most, that a pair is measured on.
@@ -39,7 +39,7 @@ class PairConfig:
         control: and so many of the others, drawn at random, as the measure of what is usual.
         fewest: images that a victim must have then.
         verified: so many of the most probable pairs are searched on halves of their victim's images as well then,
-        doubtful: if they have at least this probability, 0..1, without that: it can hardly rise.
+        doubtful: if they have at least this probability, 0..1, without that, which can hardly raise it.
         most_images: that are looked at then; the more there are, the surer it is how near classes are to each other.
         apart: the one victim of a label needs a trigger so many times smaller than the median one.
     """

@@ -2,12 +2,14 @@
 
 A network with such a backdoor was taught to call one class by two names, and so its clean images of that class are
 nearer to the target than the likeness of the two accounts for, which shows without any search.
+
+The search is quick at first, and done in full where a pair is likely enough then.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -23,6 +25,9 @@ from goodnet.progress import Progress
 from goodnet.source_specific.halves import on_unseen
 from goodnet.source_specific.pairs import Classes, Pair, PairConfig, logarithm, reverse
 from goodnet.triggers import Trigger
+
+Searched = tuple[dict[Classes, float], dict[Classes, Trigger]]
+"""What a search of pairs found for each: the logarithm of the size of its trigger, and the trigger."""
 
 
 def answered(engine: Engine, images: Tensor, seed: int, config: PairConfig) -> tuple[ImagePool, Tensor]:
@@ -60,26 +65,38 @@ def search_suspects(
     near[[len(pool.of(label)) < config.fewest for label in range(len(near))]] = np.nan
     nearer, spread = leads(-near)
     suspected, control = _nearest_and_others(near, suspects, seed, config)
-    sizes: dict[Classes, float] = {}
-    triggers: dict[Classes, Trigger] = {}
-    for pair, size, trigger in reverse(engine, pool, pool, suspected + control, seed, config, "pair", progress):
-        sizes[pair], triggers[pair] = logarithm(size), trigger
-    usual = {target: [sizes[pair] for pair in control if pair[1] == target] for target in suspects}
 
-    def ahead(pair: Classes, more: Sequence[float] = (), unseen: float | None = None) -> Pair:
-        times = math.exp(float(np.nanmedian(usual[pair[1]])) - float(np.median([sizes[pair], *more])))
+    def usual(sizes: Mapping[Classes, float], target: int) -> float:
+        known = [sizes[pair] for pair in control if pair[1] == target and np.isfinite(sizes[pair])]
+        return float(np.median(known)) if known else math.nan
+
+    def ahead(pair: Classes, found: Searched, more: Sequence[float] = (), unseen: float | None = None) -> Pair:
+        sizes, triggers = found
+        times = math.exp(usual(sizes, pair[1]) - float(np.median([sizes[pair], *more])))
         index = float((nearer[pair] - error[pair]) / spread)
         return Pair(*pair, times, None, index, len(suspected), triggers[pair], unseen)
 
-    known = [ahead(pair) for pair in suspected if np.isfinite(usual[pair[1]]).any() and np.isfinite(sizes[pair])]
-    most = sorted(known, key=lambda pair: -probability(pair))[: config.verified]
-    doubtful = [(pair.victim, pair.target) for pair in most if probability(pair) >= config.doubtful]
+    for stage in (replace(config, inversion=config.quick), config):
+        found = _searched(engine, pool, suspected + control, seed, stage, progress)
+        known = [ahead(pair, found) for pair in suspected if np.isfinite(usual(found[0], pair[1]) - found[0][pair])]
+        most = sorted(known, key=lambda pair: -probability(pair))[: config.verified]
+        doubtful = [(pair.victim, pair.target) for pair in most if probability(pair) >= config.doubtful]
+        if not doubtful:
+            return most
     unseen = on_unseen(engine, pool, doubtful, seed, replace(config, rate=config.confirmed_rate))
     verified = {
-        pair: ahead(pair, [logarithm(size, math.inf) for size in found.sizes], found.share)
-        for pair, found in unseen.items()
+        pair: ahead(pair, found, [logarithm(size, math.inf) for size in seen.sizes], seen.share)
+        for pair, seen in unseen.items()
     }
     return [verified.get((pair.victim, pair.target), pair) for pair in most]
+
+
+def _searched(
+    engine: Engine, pool: ImagePool, pairs: Sequence[Classes], seed: int, config: PairConfig, progress: Progress
+) -> Searched:
+    """Return the logarithm of the size of each pair's trigger, NaN where that is infinite, and the trigger."""
+    found = list(reverse(engine, pool, pool, pairs, seed, config, "pair", progress))
+    return {pair: logarithm(size) for pair, size, _ in found}, {pair: trigger for pair, _, trigger in found}
 
 
 def _nearest_and_others(
