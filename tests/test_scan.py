@@ -1,6 +1,7 @@
 """The whole scan, on the demo's networks: finds what was planted, accuses nobody else, repeats, resumes."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ import goodnet
 from goodnet.engine import Cost
 from goodnet.errors import ImagesError
 from goodnet.images import CleanImages
+from goodnet.inversion import MANY
 from goodnet.redteam.demo import DemoNets
 from goodnet.report import ScanReport
 
@@ -111,6 +113,32 @@ def test_only_what_is_flagged_is_searched_to_the_end(nets: DemoNets, report: Sca
     assert {each.label: each.score for each in report.labels} == {each.label: each.score for each in early.labels}
     steps = goodnet.InversionConfig().steps - half.steps
     assert report.cost.image_gradients - early.cost.image_gradients == steps * half.images_per_step
+
+
+def test_a_second_look_is_for_what_is_suspicious_after_the_first(nets: DemoNets) -> None:
+    once = goodnet.Budget(looks=(40, 240), suspicious=2.0, doubtful=2.0, slight=())
+    budgets = [once, replace(once, suspicious=0.0)]
+    short, long = (goodnet.scan(nets.clean, nets.images, seed=1, labels=range(10), budget=each) for each in budgets)
+    config, labels = goodnet.InversionConfig(), len(short.labels)
+    assert long.cost.image_gradients - short.cost.image_gradients == 200 * config.images_per_step * labels
+    early, late = ({each.label: each.trigger_size for each in of.labels if each.trigger_size} for of in (short, long))
+    assert all(early[label] > late[label] for label in early.keys() & late.keys())
+
+
+def test_what_is_beyond_doubt_at_the_first_look_is_not_looked_at_again(nets: DemoNets, report: ScanReport) -> None:
+    early = goodnet.scan(nets.badnet, nets.images, seed=1, budget=goodnet.Budget(looks=(120, 240), suspicious=0.0))
+    assert early.target_labels == report.target_labels
+    config, labels = goodnet.InversionConfig(), len(report.labels)
+    spared = 120 * config.images_per_step * (labels - 1)  # the flagged one is searched to the end either way
+    assert report.cost.image_gradients - early.cost.image_gradients == spared
+
+
+def test_many_labels_are_looked_at_earlier() -> None:
+    budget = goodnet.Budget()
+    assert budget.among(MANY - 1) == budget
+    assert budget.among(MANY) == budget.among(43) == budget.among(43).among(43)
+    assert max(budget.among(MANY).looks) < min(budget.looks)
+    assert budget.among(MANY).margins.steps < budget.margins.steps
 
 
 def test_doubts_are_asked_of_a_second_start(nets: DemoNets) -> None:
