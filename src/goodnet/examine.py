@@ -62,7 +62,7 @@ class Examination:
         pool: images to search on.
         held_out: images to measure on; the same ones where there are few.
         images: all clean images there are, (n, C, H, W) in 0..1.
-        budget: how much is spent on what.
+        budget: how much is spent on what, among as many labels as are searched.
         calibration: how evidence becomes a probability.
         seed: of every random draw.
         progress: who is told.
@@ -87,8 +87,7 @@ class Examination:
             skipped: those that were asked for but cannot be searched.
             between_classes: whether triggers that send each class elsewhere, or one class alone, are looked for too.
         """
-        engine, pool, held_out, seed = self.engine, self.pool, self.held_out, self.seed
-        budget = self.budget.among(len(labels))
+        engine, pool, held_out, budget, seed = self.engine, self.pool, self.held_out, self.budget, self.seed
         patches = Search(engine, Patch(), pool, held_out, budget, seed, self.progress, self.checkpoint)
         few = not budget.screens(len(labels))
         found = patches.run(labels)

@@ -109,7 +109,8 @@ def scan(
     else:
         usual = calibration or shipped_calibration()
         every = ready.images.pixels
-        examination = Examination(engine, pool, held_out, every, budget, usual, seed, progress, keeper)
+        spent = budget.among(len(searchable))
+        examination = Examination(engine, pool, held_out, every, spent, usual, seed, progress, keeper)
         findings = examination.run(searchable, skipped, between_classes=labels is None)
     decision, mapping, pair = findings.decision, findings.mapping, findings.pair
     report = ScanReport(

@@ -16,7 +16,7 @@ from goodnet.evidence.size import sizes_at_rates
 from goodnet.evidence.transfer import empty_images, transfer
 from goodnet.inversion import ImagePool, InversionConfig, filled_batches, generator_for, invert, labels_per_batch
 from goodnet.progress import Progress
-from goodnet.triggers import Family, Parameters, Trigger
+from goodnet.triggers import Family, Parameters, Trigger, stacked
 
 RATE = 0.5
 """The ASR at which the sizes of all labels are compared. At one half, the few images that resist a trigger longest
@@ -97,20 +97,19 @@ class Search:
         return UNIVERSAL_RATE if self.held_out is self.pool else RATE
 
     def run(self, labels: Sequence[int]) -> list[Found]:
-        """Return what was found for each of the labels, in their order; where there are many, they are screened."""
+        """Return what was found for each of the labels, in their order, until they are first looked at.
+
+        Where there are many, they are screened.
+        """
         if not self.budget.screens(len(labels)):
-            return self.begin(labels)
+            looks = self.budget.looks
+            return self._search_all(labels, 0, looks[0], GLANCED_AT if len(looks) > 1 else HELD_OUT)
         control = control_group(labels, self.budget.control, self.seed)
         screened, starts = self._screen(labels, control)
         chosen = [label for label in labels if label in starts]
         found = self._decide(chosen, starts, self.budget.after_screening, control, "search", "search 0")
         decided = {each.label: each for each in found}
         return [decided.get(label, screened[label]) for label in labels]
-
-    def begin(self, labels: Sequence[int]) -> list[Found]:
-        """Return what is found for labels that are all searched alike, until they are first looked at."""
-        looks = self.budget.looks
-        return self._search_all(labels, 0, looks[0], GLANCED_AT if len(looks) > 1 else HELD_OUT)
 
     def go_on(self, begun: Sequence[Found]) -> list[Found]:
         """Return what is found for these labels until they are looked at for the last time."""
@@ -195,8 +194,7 @@ class Search:
             if finished is None:
                 before, given = self.engine.cost.copy(), None
                 if starts:
-                    names = starts[batch[0]].keys()
-                    given = {name: torch.stack([starts[label][name] for label in full]) for name in names}
+                    given = stacked([starts[label] for label in full])
                 done = len(found), len(labels)
                 parameters = self._invert(batch, full, given, config, purpose, stage, done)
                 facts = self._measure(parameters, batch, at_most)

@@ -29,7 +29,7 @@ from goodnet.inversion import (
     labels_per_batch,
 )
 from goodnet.progress import Progress
-from goodnet.triggers import Additive, Filter, Parameters, Slight, Trigger, Warp
+from goodnet.triggers import Additive, Filter, Parameters, Slight, Trigger, Warp, stacked
 
 
 @dataclass(frozen=True)
@@ -111,7 +111,7 @@ def search(
         part = replace(config, inversion=config.inversion.between(done, steps))
         size = labels_per_batch(len(going_on) if done else engine.classifier.classes, part.inversion.images_per_step)
         for batch, full in filled_batches(going_on, size):
-            start = _stacked([reached[label] for label in full]) if done else None
+            start = stacked([reached[label] for label in full]) if done else None
             changes, parameters = _search(engine, pool, held_out, full, seed, part, start)
             found |= dict(zip(batch, changes, strict=False))
             for k, label in enumerate(batch):
@@ -146,7 +146,3 @@ def _search(
     triggers = family.triggers(parameters, batch, shape)
     sizes = family.size(parameters).tolist()
     return [FoundChange(*each) for each in zip(rates.tolist(), triggers, sizes, strict=True)], reached
-
-
-def _stacked(parameters: Sequence[Parameters]) -> Parameters:
-    return {name: torch.stack([each[name] for each in parameters]) for name in parameters[0]}

@@ -38,8 +38,8 @@ class PairConfig:
         nearest: for each of these, so many victims whose images are nearest to it without any trigger.
         control: and so many of the others, drawn at random, as the measure of what is usual.
         fewest: images that a victim must have then.
-        verified: so many of the most probable pairs are searched on halves of their victim's images as well then,
-        doubtful: if they have at least this probability, 0..1, without that, which can hardly raise it.
+        verified: so many of the most probable pairs are searched on halves of their victim's images as well then.
+        doubtful: but only those with at least this probability, 0..1, without that, which can hardly raise it.
         most_images: that are looked at then; the more there are, the surer it is how near classes are to each other.
         apart: the one victim of a label needs a trigger so many times smaller than the median one.
     """

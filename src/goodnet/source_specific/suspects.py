@@ -26,9 +26,6 @@ from goodnet.source_specific.halves import on_unseen
 from goodnet.source_specific.pairs import Classes, Pair, PairConfig, logarithm, reverse
 from goodnet.triggers import Trigger
 
-Searched = tuple[dict[Classes, float], dict[Classes, Trigger]]
-"""What a search of pairs found for each: the logarithm of the size of its trigger, and the trigger."""
-
 
 def answered(engine: Engine, images: Tensor, seed: int, config: PairConfig) -> tuple[ImagePool, Tensor]:
     """Return as many of the images as are looked at, with the network's answers as their classes, and their logits."""
@@ -66,37 +63,35 @@ def search_suspects(
     nearer, spread = leads(-near)
     suspected, control = _nearest_and_others(near, suspects, seed, config)
 
-    def usual(sizes: Mapping[Classes, float], target: int) -> float:
-        known = [sizes[pair] for pair in control if pair[1] == target and np.isfinite(sizes[pair])]
-        return float(np.median(known)) if known else math.nan
+    def times_smaller(pair: Classes, sizes: Mapping[Classes, float], more: Sequence[float] = ()) -> float:
+        usual = [sizes[other] for other in control if other[1] == pair[1] and np.isfinite(sizes[other])]
+        return math.exp(float(np.median(usual) if usual else np.nan) - float(np.median([sizes[pair], *more])))
 
-    def ahead(pair: Classes, found: Searched, more: Sequence[float] = (), unseen: float | None = None) -> Pair:
-        sizes, triggers = found
-        times = math.exp(usual(sizes, pair[1]) - float(np.median([sizes[pair], *more])))
+    def ahead(pair: Classes, times: float, trigger: Trigger, unseen: float | None = None) -> Pair:
         index = float((nearer[pair] - error[pair]) / spread)
-        return Pair(*pair, times, None, index, len(suspected), triggers[pair], unseen)
+        return Pair(*pair, times, None, index, len(suspected), trigger, unseen)
 
     for stage in (replace(config, inversion=config.quick), config):
-        found = _searched(engine, pool, suspected + control, seed, stage, progress)
-        known = [ahead(pair, found) for pair in suspected if np.isfinite(usual(found[0], pair[1]) - found[0][pair])]
+        found = list(reverse(engine, pool, pool, suspected + control, seed, stage, "pair", progress))
+        sizes = {pair: logarithm(size) for pair, size, _ in found}
+        triggers = {pair: trigger for pair, _, trigger in found}
+        times = {pair: times_smaller(pair, sizes) for pair in suspected}
+        known = [ahead(pair, times[pair], triggers[pair]) for pair in suspected if np.isfinite(times[pair])]
         most = sorted(known, key=lambda pair: -probability(pair))[: config.verified]
         doubtful = [(pair.victim, pair.target) for pair in most if probability(pair) >= config.doubtful]
         if not doubtful:
             return most
     unseen = on_unseen(engine, pool, doubtful, seed, replace(config, rate=config.confirmed_rate))
     verified = {
-        pair: ahead(pair, found, [logarithm(size, math.inf) for size in seen.sizes], seen.share)
+        pair: ahead(
+            pair,
+            times_smaller(pair, sizes, [logarithm(size, math.inf) for size in seen.sizes]),
+            triggers[pair],
+            seen.share,
+        )
         for pair, seen in unseen.items()
     }
     return [verified.get((pair.victim, pair.target), pair) for pair in most]
-
-
-def _searched(
-    engine: Engine, pool: ImagePool, pairs: Sequence[Classes], seed: int, config: PairConfig, progress: Progress
-) -> Searched:
-    """Return the logarithm of the size of each pair's trigger, NaN where that is infinite, and the trigger."""
-    found = list(reverse(engine, pool, pool, pairs, seed, config, "pair", progress))
-    return {pair: logarithm(size) for pair, size, _ in found}, {pair: trigger for pair, _, trigger in found}
 
 
 def _nearest_and_others(

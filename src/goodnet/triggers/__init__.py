@@ -3,7 +3,7 @@
 from goodnet.triggers.additive import Additive
 from goodnet.triggers.changed import ChangedPatch
 from goodnet.triggers.coarse import Coarse
-from goodnet.triggers.family import Family, Parameters, Searched, Slight, Trigger
+from goodnet.triggers.family import Family, Parameters, Searched, Slight, Trigger, stacked
 from goodnet.triggers.filter import Filter
 from goodnet.triggers.generator import Generator
 from goodnet.triggers.patch import Patch
@@ -22,4 +22,5 @@ __all__ = [
     "Slight",
     "Trigger",
     "Warp",
+    "stacked",
 ]

@@ -18,6 +18,11 @@ Parameters = Mapping[str, Tensor]
 """The parameters of K triggers of one family: float32 tensors (K, ...)."""
 
 
+def stacked(parameters: Sequence[Parameters]) -> dict[str, Tensor]:
+    """Return as those of K triggers the parameters of K single ones, (...) each."""
+    return {name: torch.stack([each[name] for each in parameters]) for name in parameters[0]}
+
+
 @dataclass(frozen=True, eq=False)
 class Trigger:
     """One reversed trigger: x' = (1 - m) * x + m * D (Wang et al., IEEE S&P 2019, eq. 2), then a change, if any.
