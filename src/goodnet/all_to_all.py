@@ -1,13 +1,18 @@
 """The search for a trigger that sends every class to another one (all-to-all, Gu et al., "BadNets", 2017).
 
-No label stands out in such a network, and the trigger of a label works on one class only. So a single trigger is
-searched that makes images leave their class for anywhere, with answers as varied as possible; whether the classes then
-go to classes of their own is told by `evidence.mapping.permutation`, of what the network makes of the images without
-the trigger: where it errs without one, it errs on from there.
+No label stands out in such a network, and the trigger of a label works on one class only. Where it is known which class
+goes where, a trigger is soon reversed that sends each there, and in a clean network there is none, whatever its size.
+So the mapping that is usual is tried at once. Others are guessed from triggers: what moves one class of such a network
+moves the others as well. Where not every pair of classes is searched, guesses come from triggers that make images leave
+their class for anywhere, with answers as varied as possible.
+
+Whether the classes go to classes of their own is told by `evidence.mapping.permutation`, of what the network makes of
+the images without the trigger: where it errs without one, it errs on from there.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -15,9 +20,15 @@ from torch import Tensor
 from torch.nn import functional
 
 from goodnet.engine import Engine
-from goodnet.evidence.mapping import permutation
-from goodnet.inversion import MANY, ImagePool, InversionConfig, descend, generator_for
+from goodnet.evidence.mapping import likeliest, permutation
+from goodnet.inversion import ImagePool, InversionConfig, descend, generator_for
 from goodnet.triggers import Patch, Trigger
+
+NO_CLASS = -1
+"""The label of a trigger that sends each class elsewhere."""
+
+AWAY = InversionConfig(steps=240, images_per_step=16).between(0, 80)
+"""A search whose weight of the size rises more slowly than that of one that is to end."""
 
 
 @dataclass(frozen=True)
@@ -25,25 +36,20 @@ class AllToAllConfig:
     """How the trigger is searched.
 
     Attributes:
-        inversion: how long and how hard a trigger is searched.
-        many: from so many classes on, searches end early: a mapping of so many shows by then or not at all.
-        early: steps after which they end then.
-        penalties: factors of the weight of its size, one a search; the trigger that fits a mapping best counts. Where
-            classes are easily left, searches with a heavy weight often end before they have found what is planted;
-            among many labels, those with a light one leave a trigger so large that it hides it.
-        variety: weight of the entropy of the batch's mean answer.
+        shifts: of mappings that are tried at once: class y to y plus so much, modulo N. Papers plant y + 1.
+        towards: the search of a trigger towards a known mapping.
+        away: the searches of triggers that move images anywhere. Where classes are easily left, searches with a heavy
+            weight of the size often end before they have found what is planted; among many labels, those with a light
+            one leave a trigger so large that it hides it.
+        variety: weight of the entropy of the batch's mean answer there.
+        candidates: triggers of single pairs, at most, that a mapping is guessed from.
     """
 
-    inversion: InversionConfig = field(default_factory=lambda: InversionConfig(steps=240, images_per_step=16))
-    many: int = MANY
-    early: int = 80
-    penalties: tuple[float, ...] = (1.0, 0.3, 0.3)
+    shifts: tuple[int, ...] = (1, -1)
+    towards: InversionConfig = field(default_factory=lambda: InversionConfig().weighted(0.3).between(0, 80))
+    away: tuple[InversionConfig, ...] = tuple(AWAY.weighted(factor) for factor in (1.0, 0.3))
     variety: float = 0.5
-
-    def searches(self, classes: int) -> list[InversionConfig]:
-        """Return the searches among so many classes."""
-        ending = self.inversion.between(0, self.early) if classes >= self.many else self.inversion
-        return [ending.weighted(factor) for factor in self.penalties]
+    candidates: int = 20
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,10 +67,10 @@ class ClassMapping:
     trigger: Trigger
 
 
-def search(
+def shifted(
     engine: Engine, pool: ImagePool, held_out: ImagePool, seed: int, config: AllToAllConfig | None = None
 ) -> ClassMapping:
-    """Return the trigger that comes closest to a one-to-one mapping of the classes.
+    """Return what the trigger does that comes closest to one of the usual mappings.
 
     Args:
         engine: the network.
@@ -74,16 +80,67 @@ def search(
         config: how the trigger is searched.
     """
     config = config or AllToAllConfig()
-    before = engine.predict(held_out.pixels).argmax(1)
-    triggers = [
-        _trigger(engine, pool, generator_for(seed, number, "all-to-all"), inversion, config)
-        for number, inversion in enumerate(config.searches(engine.classifier.classes))
+    classes = torch.arange(engine.classifier.classes)
+    mappings = torch.stack([(classes + shift) % len(classes) for shift in config.shifts])
+    return _towards(engine, pool, held_out, mappings, generator_for(seed, -1, "usual mappings"), config)
+
+
+def guessed(
+    engine: Engine,
+    pool: ImagePool,
+    held_out: ImagePool,
+    triggers: Sequence[Trigger],
+    seed: int,
+    config: AllToAllConfig | None = None,
+) -> ClassMapping:
+    """Return what the trigger does that comes closest to the mapping that one of the given triggers hints at.
+
+    Args:
+        engine: the network.
+        pool: images to search on, and to guess on.
+        held_out: images to measure on.
+        triggers: of single pairs of classes, the most suspicious first; with none, such as move images anywhere.
+        seed: of every draw.
+        config: how the triggers are searched.
+    """
+    config = config or AllToAllConfig()
+    triggers = triggers[: config.candidates] or [
+        _away(engine, pool, generator_for(seed, number, "all-to-all"), inversion, config)
+        for number, inversion in enumerate(config.away)
     ]
+    outputs = [engine.predict(trigger.stamp(pool.pixels)).softmax(1).cpu().numpy() for trigger in triggers]
+    _, mapping = max((likeliest(pool.classes.cpu().numpy(), each) for each in outputs), key=lambda each: each[0])
+    generator = generator_for(seed, -1, "guessed mapping")
+    return _towards(engine, pool, held_out, torch.from_numpy(mapping)[None], generator, config)
+
+
+def _towards(
+    engine: Engine,
+    pool: ImagePool,
+    held_out: ImagePool,
+    mappings: Tensor,
+    generator: torch.Generator,
+    config: AllToAllConfig,
+) -> ClassMapping:
+    """Return what the best trigger does of those searched towards mappings (K, N)."""
+    family, inversion = Patch(), config.towards
+    count = inversion.images_per_step
+    start = family.start([generator] * len(mappings), pool.shape)
+    drawn = [pool.draw(NO_CLASS, inversion.steps * count, generator).view(-1, count) for _ in mappings]
+    classes, mappings = pool.classes.to(engine.device), mappings.to(engine.device)
+
+    def errors(logits: Tensor, draw: Tensor) -> Tensor:
+        targets = mappings.gather(1, classes[draw.to(classes.device)])
+        return functional.cross_entropy(logits, targets.flatten(), reduction="sum") / count
+
+    found = descend(engine, family, start, pool, inversion, torch.stack(drawn, dim=1), errors)
+    before = engine.predict(held_out.pixels).argmax(1)
+    triggers = family.triggers(found, [NO_CLASS] * len(mappings))
     judged = [_judge(engine, trigger, held_out.pixels, before) for trigger in triggers]
     return max(judged, key=lambda mapping: mapping.rate)
 
 
-def _trigger(
+def _away(
     engine: Engine, pool: ImagePool, generator: torch.Generator, inversion: InversionConfig, config: AllToAllConfig
 ) -> Trigger:
     """Return a trigger that moves the images of a pool away from their classes, to many others."""
@@ -98,7 +155,7 @@ def _trigger(
     def errors(logits: Tensor, draw: Tensor) -> Tensor:
         return _leaving(logits.view(*draw.shape, -1), classes[draw.to(classes.device)], config.variety).sum()
 
-    (trigger,) = family.triggers(descend(engine, family, start, pool, inversion, draws, errors), [-1])
+    (trigger,) = family.triggers(descend(engine, family, start, pool, inversion, draws, errors), [NO_CLASS])
     return trigger
 
 

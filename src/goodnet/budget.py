@@ -31,9 +31,8 @@ class Budget:
         screen_above: more labels than this are screened first.
         screening: the search that every label gets when there are many.
         full: the search of a label, where there are not many.
-        looks: steps of it after which labels are compared, once or, where the first look leaves doubts, twice. Flagged
+        looks: steps of it after which labels are compared, at first and, where that leaves doubts, once more. Flagged
             ones get the rest as well, to be shown.
-        looks_among_many: the same where there are `MANY` labels or more.
         certain: from this probability of a backdoor on, 0..1, there is no doubt about a network, and so nothing else is
             looked for.
         suspicious: from this probability on there is reason for the second look.
@@ -55,8 +54,7 @@ class Budget:
     screen_above: int = 64
     screening: InversionConfig = field(default_factory=lambda: InversionConfig(steps=10, penalty=(0.01, 0.01)))
     full: InversionConfig = field(default_factory=InversionConfig)
-    looks: tuple[int, ...] = (240,)
-    looks_among_many: tuple[int, ...] = (120, 180)
+    looks: tuple[int, int] = (120, 180)
     certain: float = 0.99
     suspicious: float = 0.1
     doubtful: float = 0.2
@@ -77,7 +75,7 @@ class Budget:
         """Return what is spent on each of so many labels."""
         if labels < MANY:
             return self
-        return replace(self, looks=self.looks_among_many, margins=self.margins_among_many)
+        return replace(self, margins=self.margins_among_many)
 
     def screens(self, labels: int) -> bool:
         """Return whether so many labels are screened first."""

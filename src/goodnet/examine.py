@@ -26,7 +26,7 @@ from goodnet.inversion import ImagePool
 from goodnet.progress import Progress
 from goodnet.search import RATE, UNIVERSAL_RATE, Found, Search
 from goodnet.slight import FoundChange
-from goodnet.source_specific import Pair
+from goodnet.source_specific import EveryPair, Pair
 from goodnet.triggers import Patch
 from goodnet.verdict import Decision, by_what_it_does, change_of, decide, pair_probability
 
@@ -113,11 +113,7 @@ class Examination:
         # A trigger that sends all to one class already does a half or a third of what such a mapping would explain.
         several = engine.classifier.classes >= FEWEST_REFERENCES
         if between_classes and several and pool is not held_out and findings.decision.score < budget.certain:
-            mapping = all_to_all.search(engine, pool, held_out, seed, budget.all_to_all)
-            findings = self._judge(found, elsewhere, skipped, mapping)
-            if findings.decision.verdict != "backdoored":
-                pair = self._pair(findings, len(labels) + len(skipped))
-                findings = self._judge(found, elsewhere, skipped, mapping, pair)
+            findings = self._between_classes(found, elsewhere, skipped)
         kinds = {label: change_of(findings.evidence[label], self.calibration) for label in findings.decision.flagged}
         instead = {label: changes[kind][label] for label, kind in kinds.items() if kind} | self._for_one_class(findings)
         shown = set(findings.decision.flagged) - instead.keys() if few else ()
@@ -137,15 +133,33 @@ class Examination:
         others = any(doubtful <= score < accused for score in findings.decision.scores.values())
         return findings.decision.score >= self.budget.certain and not others
 
-    def _pair(self, findings: Findings, labels: int) -> Pair | None:
+    def _between_classes(self, found: Sequence[Found], elsewhere: Elsewhere, skipped: Sequence[int]) -> Findings:
+        """Return what triggers say as well that send each class elsewhere, or one class alone, until one is found."""
+        given, config = (self.engine, self.pool, self.held_out), self.budget.all_to_all
+        mapping = all_to_all.shifted(*given, self.seed, config)
+        findings = self._judge(found, elsewhere, skipped, mapping)
+        if findings.decision.verdict == "backdoored":
+            return findings
+        every = None
+        if len(found) + len(skipped) <= self.budget.pairs.most_labels:
+            every = source_specific.search_every(*given, self.seed, self.progress, self.budget.pairs)
+        triggers = [] if every is None else [every.triggers[pair] for pair in every.leading]
+        guessed = all_to_all.guessed(*given, triggers, self.seed, config)
+        mapping = max(mapping, guessed, key=lambda each: each.rate)
+        findings = self._judge(found, elsewhere, skipped, mapping)
+        if findings.decision.verdict == "backdoored":
+            return findings
+        return self._judge(found, elsewhere, skipped, mapping, self._pair(findings, every))
+
+    def _pair(self, findings: Findings, every: EveryPair | None) -> Pair | None:
         """Return the pair of victim and target that is most probable, of all, or where many, of suspicious targets."""
 
         def probability(pair: Pair) -> float:
             return pair_probability(pair, self.calibration, findings.evidence[pair.target].raised)
 
         engine, seed, progress, config = self.engine, self.seed, self.progress, self.budget.pairs
-        if labels <= config.most_labels:
-            pairs = source_specific.search(engine, self.pool, self.held_out, seed, progress, config)
+        if every is not None:
+            pairs = source_specific.confirm(engine, every, probability, seed, config)
         else:
             pool, logits = self._answered
             scores, evidence = findings.decision.scores, findings.evidence

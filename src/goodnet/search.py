@@ -14,7 +14,15 @@ from goodnet.checkpoint import Batch, ByLabel, Checkpoint, Facts
 from goodnet.engine import Engine
 from goodnet.evidence.size import sizes_at_rates
 from goodnet.evidence.transfer import empty_images, transfer
-from goodnet.inversion import ImagePool, InversionConfig, filled_batches, generator_for, invert, labels_per_batch
+from goodnet.inversion import (
+    MANY,
+    ImagePool,
+    InversionConfig,
+    filled_batches,
+    generator_for,
+    invert,
+    labels_per_batch,
+)
 from goodnet.progress import Progress
 from goodnet.triggers import Family, Parameters, Trigger, stacked
 
@@ -32,7 +40,7 @@ HELD_OUT = 64
 """Images, at most, that a label's ASR is measured on."""
 
 GLANCED_AT = 32
-"""The same where the search may go on: what is beyond doubt then is so on few images."""
+"""The same at the first look at many: what is beyond doubt then is so on few images."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,8 +110,7 @@ class Search:
         Where there are many, they are screened.
         """
         if not self.budget.screens(len(labels)):
-            looks = self.budget.looks
-            return self._search_all(labels, 0, looks[0], GLANCED_AT if len(looks) > 1 else HELD_OUT)
+            return self._search_all(labels, 0, self.budget.looks[0], HELD_OUT if len(labels) < MANY else GLANCED_AT)
         control = control_group(labels, self.budget.control, self.seed)
         screened, starts = self._screen(labels, control)
         chosen = [label for label in labels if label in starts]

@@ -40,6 +40,29 @@ def permutation(classes: Labels, answers: Labels, count: int) -> tuple[float, di
     return float(followed.sum() / max(len(classes), 1)), mapping
 
 
+def likeliest(classes: Labels, outputs: Numbers) -> tuple[float, Labels]:
+    """Return the one-to-one mapping that stamped images hint at most.
+
+    Args:
+        classes: true classes (n,) in 0..N - 1.
+        outputs: softmax outputs (n, N) for the images with the trigger on them.
+
+    Returns:
+        The mean over the classes of the mean output for where the mapping has them go, 0..1, and for each class, (N,),
+        where that is. No class stays where it is.
+
+    >>> likeliest(np.array([0, 1, 2]), np.array([[0.5, 0.3, 0.2], [0.5, 0.1, 0.4], [0.8, 0.1, 0.1]]))[1].tolist()
+    [1, 2, 0]
+    """
+    count = outputs.shape[1]
+    means = np.zeros((count, count))
+    np.add.at(means, classes, outputs)
+    means /= np.bincount(classes, minlength=count).clip(1)[:, None]
+    np.fill_diagonal(means, -1)
+    rows, columns = linear_sum_assignment(means, maximize=True)
+    return float(means[rows, columns].mean()), columns
+
+
 def residuals(table: Numbers, rounds: int = 10) -> Numbers:
     """Return what is left of a table (n, m) after taking off its rows' and columns' medians (Tukey's median polish).
 

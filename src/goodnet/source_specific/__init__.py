@@ -5,9 +5,9 @@ So a trigger is searched for a pair of a victim and a target, on images of the v
 answers: where it takes cats for dogs, those cats need no trigger.
 """
 
-from goodnet.source_specific.every import search
+from goodnet.source_specific.every import EveryPair, confirm, search_every
 from goodnet.source_specific.pairs import Pair, PairConfig
 from goodnet.source_specific.suspects import answered, search_suspects
 from goodnet.source_specific.victim import only_victim
 
-__all__ = ["Pair", "PairConfig", "answered", "only_victim", "search", "search_suspects"]
+__all__ = ["EveryPair", "Pair", "PairConfig", "answered", "confirm", "only_victim", "search_every", "search_suspects"]

@@ -2,12 +2,15 @@
 
 It is compared with what the other pairs of the same victim and of the same target need, and with how near the victim's
 images are to the target without any trigger.
+
+All are searched quickly, and those that stand out in full, where they are likely enough then.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -15,22 +18,61 @@ import torch
 from goodnet.engine import Engine
 from goodnet.evidence.mapping import leads, unexplained
 from goodnet.evidence.nearness import nearness
+from goodnet.evidence.outliers import Numbers
 from goodnet.inversion import ImagePool
 from goodnet.progress import Progress
-from goodnet.source_specific.halves import on_unseen
+from goodnet.source_specific.halves import OnUnseen, on_unseen
 from goodnet.source_specific.pairs import Classes, Pair, PairConfig, logarithm, reverse
 from goodnet.triggers import Trigger
 
 
-def search(
+@dataclass(frozen=True, eq=False)
+class EveryPair:
+    """What a quick search found of every pair of classes.
+
+    Attributes:
+        answered: all images, with the network's answers as their classes.
+        pool: those of them that were searched on.
+        held_out: those that were measured on.
+        near: how near each class (a row) is to each target (a column) without any trigger, (N, N).
+        sizes: the logarithms of the sizes of the triggers, (N, N); NaN for what was not reached.
+        triggers: of each pair.
+    """
+
+    answered: ImagePool
+    pool: ImagePool
+    held_out: ImagePool
+    near: Numbers
+    sizes: Numbers
+    triggers: Mapping[Classes, Trigger]
+
+    @property
+    def leading(self) -> list[Classes]:
+        """The pairs that have a size, those first that stand out most."""
+        each, _ = leads(unexplained(self.sizes, self.near))
+        return sorted((pair for pair in self.triggers if np.isfinite(each[pair])), key=lambda pair: -each[pair])
+
+    def ahead(self, pairs: Sequence[Classes], unseen: Mapping[Classes, OnUnseen]) -> list[Pair]:
+        """Return those of the pairs that have a size, with what is known of them on images not seen."""
+        each, spread = leads(unexplained(self.sizes, self.near))
+        shares = {pair: seen.share for pair, seen in unseen.items()}
+        known = {pair: float(each[pair]) for pair in pairs if np.isfinite(each[pair])}
+        count = len(self.triggers)
+        return [
+            Pair(*pair, math.exp(lead), lead / spread, None, count, self.triggers[pair], shares.get(pair))
+            for pair, lead in known.items()
+        ]
+
+
+def search_every(
     engine: Engine,
     pool: ImagePool,
     held_out: ImagePool,
     seed: int,
     progress: Progress,
     config: PairConfig | None = None,
-) -> list[Pair]:
-    """Return the pairs of victim and target that stand out most; none where there are too few to compare.
+) -> EveryPair:
+    """Return what a quick search finds of every pair of classes that there are images of.
 
     Args:
         engine: the network.
@@ -49,26 +91,43 @@ def search(
     victims = [label for label in range(classes) if len(pool.of(label)) and len(held_out.of(label))]
     pairs = [(victim, target) for victim in victims for target in range(classes) if victim != target]
     if len(victims) < 2:
-        return []
+        pairs = []
     near, _ = nearness(logits)
-    table = np.full((classes, classes), np.nan)
+    sizes = np.full((classes, classes), np.nan)
     triggers: dict[Classes, Trigger] = {}
     quick = replace(config, inversion=config.quick)
-    for pair, size, _ in reverse(engine, pool, held_out, pairs, seed, quick, "pair", progress):
-        table[pair] = logarithm(size)
-    each, _ = leads(unexplained(table, near))
-    suspects = sorted((pair for pair in pairs if np.isfinite(each[pair])), key=lambda pair: -each[pair])
-    suspects = suspects[: config.confirmed]
-    confirming = replace(config, rate=config.confirmed_rate)
-    unseen = on_unseen(engine, answered, suspects, seed, confirming)
-    for pair, size, trigger in reverse(engine, pool, held_out, suspects, seed, confirming, "pair again"):
-        table[pair] = logarithm(float(np.median([size, *unseen[pair].sizes])))
-        triggers[pair] = trigger
-    each, spread = leads(unexplained(table, near))
-    ahead = {pair: float(each[pair]) for pair in suspects if np.isfinite(each[pair])}
-    if len(ahead) == np.isfinite(table).sum():  # with nothing to compare them with
+    for pair, size, trigger in reverse(engine, pool, held_out, pairs, seed, quick, "pair", progress):
+        sizes[pair], triggers[pair] = logarithm(size), trigger
+    return EveryPair(answered, pool, held_out, near, sizes, triggers)
+
+
+def confirm(
+    engine: Engine,
+    every: EveryPair,
+    probability: Callable[[Pair], float],
+    seed: int,
+    config: PairConfig | None = None,
+) -> list[Pair]:
+    """Return the pairs that stand out most, after a search in full of those that are likely enough.
+
+    Args:
+        engine: the network.
+        every: what a quick search found.
+        probability: of a backdoor that leads from one class to another.
+        seed: of every draw.
+        config: how to search.
+    """
+    config = config or PairConfig()
+    leading = every.leading
+    if len(leading) <= config.confirmed:  # with nothing to compare them with
         return []
-    return [
-        Pair(*pair, math.exp(lead), lead / spread, None, len(pairs), triggers[pair], unseen[pair].share)
-        for pair, lead in ahead.items()
+    suspects = leading[: config.confirmed]
+    doubtful = [
+        (pair.victim, pair.target) for pair in every.ahead(suspects, {}) if probability(pair) >= config.doubtful
     ]
+    confirming = replace(config, rate=config.confirmed_rate)
+    unseen = on_unseen(engine, every.answered, doubtful, seed, confirming)
+    sizes, triggers = every.sizes.copy(), dict(every.triggers)
+    for pair, size, trigger in reverse(engine, every.pool, every.held_out, doubtful, seed, confirming, "pair again"):
+        sizes[pair], triggers[pair] = logarithm(float(np.median([size, *unseen[pair].sizes]))), trigger
+    return replace(every, sizes=sizes, triggers=triggers).ahead(suspects, unseen)
