@@ -41,10 +41,10 @@ def test_the_trigger_of_the_usual_mapping_is_found_and_none_in_a_clean_network(
     all_to_all_net: tuple[Engine, ImagePool, ImagePool], nets: DemoNets
 ) -> None:
     _, pool, held_out = all_to_all_net
-    found = all_to_all.shifted(*all_to_all_net, seed=0)
+    found = all_to_all.usual(*all_to_all_net, seed=0)
     assert found.rate > 0.7
     assert sum(found.targets.get(label) == (label + 1) % 10 for label in range(10)) >= 8
-    assert all_to_all.shifted(Engine(nets.clean), pool, held_out, seed=0).rate < 0.4
+    assert all_to_all.usual(Engine(nets.clean), pool, held_out, seed=0).rate < 0.4
 
 
 class Renamed(torch.nn.Module):
@@ -73,7 +73,7 @@ def test_a_mapping_that_is_none_of_the_usual_ones_is_guessed(
         triggers = [every.triggers[pair] for pair in every.leading]
         return all_to_all.guessed(engine, pool, held_out, triggers, seed=0)
 
-    assert all_to_all.shifted(renamed, pool, held_out, seed=0).rate < 0.5
+    assert all_to_all.usual(renamed, pool, held_out, seed=0).rate < 0.5
     for found in (guess(renamed, pool, held_out), all_to_all.guessed(renamed, pool, held_out, [], seed=0)):
         assert found.rate > 0.7
         assert sum(found.targets.get(int(names[k])) == int(names[(k + 1) % 10]) for k in range(10)) >= 8

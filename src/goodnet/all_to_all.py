@@ -2,11 +2,11 @@
 
 No label stands out in such a network, and the trigger of a label works on one class only. Where it is known which class
 goes where, a trigger is soon reversed that sends each there, and in a clean network there is none, whatever its size.
-So the mapping that is usual is tried at once. Others are guessed from triggers: what moves one class of such a network
+So the usual mapping is tried at once. Others are guessed from triggers: what moves one class of such a network
 moves the others as well. Where not every pair of classes is searched, guesses come from triggers that make images leave
 their class for anywhere, with answers as varied as possible.
 
-Whether the classes go to classes of their own is told by `evidence.mapping.permutation`, of what the network makes of
+Whether the classes go to classes of their own is told by `evidence.mapping.follow`, of what the network makes of
 the images without the trigger: where it errs without one, it errs on from there.
 """
 
@@ -20,7 +20,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from goodnet.engine import Engine
-from goodnet.evidence.mapping import likeliest, permutation
+from goodnet.evidence.mapping import follow, likeliest
 from goodnet.inversion import ImagePool, InversionConfig, descend, generator_for
 from goodnet.triggers import Patch, Trigger
 
@@ -36,7 +36,6 @@ class AllToAllConfig:
     """How the trigger is searched.
 
     Attributes:
-        shifts: of mappings that are tried at once: class y to y plus so much, modulo N. Papers plant y + 1.
         towards: the search of a trigger towards a known mapping.
         away: the searches of triggers that move images anywhere. Where classes are easily left, searches with a heavy
             weight of the size often end before they have found what is planted; among many labels, those with a light
@@ -45,8 +44,7 @@ class AllToAllConfig:
         candidates: triggers of single pairs, at most, that a mapping is guessed from.
     """
 
-    shifts: tuple[int, ...] = (1, -1)
-    towards: InversionConfig = field(default_factory=lambda: InversionConfig().weighted(0.3).between(0, 80))
+    towards: InversionConfig = field(default_factory=lambda: InversionConfig().weighted(0.3).between(0, 240))
     away: tuple[InversionConfig, ...] = tuple(AWAY.weighted(factor) for factor in (1.0, 0.3))
     variety: float = 0.5
     candidates: int = 20
@@ -57,8 +55,8 @@ class ClassMapping:
     """What one trigger does to all classes.
 
     Attributes:
-        rate: share of held-out images whose answer the trigger changes as the one-to-one mapping has it, 0..1.
-        targets: where the classes go that follow it.
+        rate: share of held-out images whose answer the trigger changes as the mapping has it, 0..1.
+        targets: where the classes go of which at least half do.
         trigger: the trigger; its label is that of no class, -1.
     """
 
@@ -67,10 +65,10 @@ class ClassMapping:
     trigger: Trigger
 
 
-def shifted(
+def usual(
     engine: Engine, pool: ImagePool, held_out: ImagePool, seed: int, config: AllToAllConfig | None = None
 ) -> ClassMapping:
-    """Return what the trigger does that comes closest to one of the usual mappings.
+    """Return what the trigger does that comes closest to sending every class y to y + 1, modulo N, as papers have it.
 
     Args:
         engine: the network.
@@ -79,10 +77,8 @@ def shifted(
         seed: of every draw.
         config: how the trigger is searched.
     """
-    config = config or AllToAllConfig()
-    classes = torch.arange(engine.classifier.classes)
-    mappings = torch.stack([(classes + shift) % len(classes) for shift in config.shifts])
-    return _towards(engine, pool, held_out, mappings, generator_for(seed, -1, "usual mappings"), config)
+    mapping = torch.arange(engine.classifier.classes).roll(-1)
+    return _towards(engine, pool, held_out, mapping, generator_for(seed, NO_CLASS, "usual mapping"), config)
 
 
 def guessed(
@@ -110,34 +106,32 @@ def guessed(
     ]
     outputs = [engine.predict(trigger.stamp(pool.pixels)).softmax(1).cpu().numpy() for trigger in triggers]
     _, mapping = max((likeliest(pool.classes.cpu().numpy(), each) for each in outputs), key=lambda each: each[0])
-    generator = generator_for(seed, -1, "guessed mapping")
-    return _towards(engine, pool, held_out, torch.from_numpy(mapping)[None], generator, config)
+    generator = generator_for(seed, NO_CLASS, "guessed mapping")
+    return _towards(engine, pool, held_out, torch.from_numpy(mapping), generator, config)
 
 
 def _towards(
     engine: Engine,
     pool: ImagePool,
     held_out: ImagePool,
-    mappings: Tensor,
+    mapping: Tensor,
     generator: torch.Generator,
-    config: AllToAllConfig,
+    config: AllToAllConfig | None,
 ) -> ClassMapping:
-    """Return what the best trigger does of those searched towards mappings (K, N)."""
-    family, inversion = Patch(), config.towards
-    count = inversion.images_per_step
-    start = family.start([generator] * len(mappings), pool.shape)
-    drawn = [pool.draw(NO_CLASS, inversion.steps * count, generator).view(-1, count) for _ in mappings]
-    classes, mappings = pool.classes.to(engine.device), mappings.to(engine.device)
+    """Return what the trigger does that comes closest to a mapping (N,)."""
+    family, inversion = Patch(), (config or AllToAllConfig()).towards
+    start = family.start([generator], pool.shape)
+    draws = pool.draw(NO_CLASS, inversion.steps * inversion.images_per_step, generator).view(inversion.steps, 1, -1)
+    targets = mapping[pool.classes.cpu()].to(engine.device)
 
     def errors(logits: Tensor, draw: Tensor) -> Tensor:
-        targets = mappings.gather(1, classes[draw.to(classes.device)])
-        return functional.cross_entropy(logits, targets.flatten(), reduction="sum") / count
+        return functional.cross_entropy(logits, targets[draw.flatten().to(targets.device)])
 
-    found = descend(engine, family, start, pool, inversion, torch.stack(drawn, dim=1), errors)
-    before = engine.predict(held_out.pixels).argmax(1)
-    triggers = family.triggers(found, [NO_CLASS] * len(mappings))
-    judged = [_judge(engine, trigger, held_out.pixels, before) for trigger in triggers]
-    return max(judged, key=lambda mapping: mapping.rate)
+    (trigger,) = family.triggers(descend(engine, family, start, pool, inversion, draws, errors), [NO_CLASS])
+    before, after = (
+        engine.predict(images).argmax(1).cpu().numpy() for images in (held_out.pixels, trigger.stamp(held_out.pixels))
+    )
+    return ClassMapping(*follow(before, after, mapping.numpy()), trigger)
 
 
 def _away(
@@ -166,10 +160,3 @@ def _leaving(logits: Tensor, classes: Tensor, variety: float) -> Tensor:
     mean = logits.softmax(2).mean(1)
     entropy = -(mean * mean.clamp_min(1e-9).log()).sum(1)
     return functional.softplus(own - others).mean(1) - variety * entropy
-
-
-def _judge(engine: Engine, trigger: Trigger, pixels: Tensor, before: Tensor) -> ClassMapping:
-    """Return what a trigger does to images (n, C, H, W) that the network answers with `before` (n,) without it."""
-    after = engine.predict(trigger.stamp(pixels)).argmax(1)
-    rate, targets = permutation(before.cpu().numpy(), after.cpu().numpy(), engine.classifier.classes)
-    return ClassMapping(rate, targets, trigger)

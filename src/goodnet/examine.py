@@ -136,7 +136,7 @@ class Examination:
     def _between_classes(self, found: Sequence[Found], elsewhere: Elsewhere, skipped: Sequence[int]) -> Findings:
         """Return what triggers say as well that send each class elsewhere, or one class alone, until one is found."""
         given, config = (self.engine, self.pool, self.held_out), self.budget.all_to_all
-        mapping = all_to_all.shifted(*given, self.seed, config)
+        mapping = all_to_all.usual(*given, self.seed, config)
         findings = self._judge(found, elsewhere, skipped, mapping)
         if findings.decision.verdict == "backdoored":
             return findings

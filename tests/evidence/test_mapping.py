@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from goodnet.evidence.mapping import leads, permutation, residuals, unexplained
+from goodnet.evidence.mapping import follow, leads, likeliest, residuals, unexplained
 from goodnet.evidence.outliers import Numbers
 
 
@@ -13,20 +13,34 @@ def furthest_ahead(table: Numbers) -> tuple[int, int]:
     return row, column
 
 
+NEXT = np.roll(np.arange(10), -1)
+
+
 def test_classes_that_all_move_on_follow_a_mapping() -> None:
     classes = np.repeat(np.arange(10), 5)
-    assert permutation(classes, (classes + 1) % 10, 10) == (1.0, {label: (label + 1) % 10 for label in range(10)})
+    assert follow(classes, (classes + 1) % 10, NEXT) == (1.0, {label: (label + 1) % 10 for label in range(10)})
 
 
 def test_images_that_stay_follow_none() -> None:
     classes = np.repeat(np.arange(10), 5)
-    assert permutation(classes, classes, 10) == (0.0, {})
+    assert follow(classes, classes, NEXT) == (0.0, {})
 
 
 def test_images_that_all_go_to_one_label_follow_it_with_one_class_only() -> None:
-    rate, mapping = permutation(np.repeat(np.arange(10), 5), np.full(50, 3), 10)
+    rate, targets = follow(np.repeat(np.arange(10), 5), np.full(50, 3), NEXT)
     assert rate == pytest.approx(0.1)
-    assert list(mapping.values()) == [3]
+    assert targets == {2: 3}
+
+
+def test_the_likeliest_mapping_is_one_to_one_and_needs_no_majority() -> None:
+    classes = np.repeat(np.arange(10), 5)
+    outputs = np.full((50, 10), 0.06)
+    outputs[np.arange(50), classes] = 0.2
+    outputs[:, 3] = 0.3  # what most images go to
+    outputs[np.arange(50), NEXT[classes]] += 0.05
+    share, mapping = likeliest(classes, outputs)
+    assert mapping.tolist() == NEXT.tolist()
+    assert share == pytest.approx((9 * 0.11 + 0.35) / 10)
 
 
 def test_rows_and_columns_leave_no_residual() -> None:

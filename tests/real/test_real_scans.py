@@ -26,7 +26,7 @@ def test_zoo(data_dir: Path, name: str, data: tuple[str, tuple[str, str] | None]
     report = goodnet.scan(goodnet.load_model(data_dir / f"zoo/{name}.onnx"), images)
     assert report.verdict == ("backdoored" if targets else "clean"), report.reasons
     assert report.target_labels[:1] == targets
-    assert report.cost.image_gradients <= (55_000 if targets else 113_000)  # what is beyond doubt ends early
+    assert report.cost.image_gradients <= (35_000 if targets else 75_000)  # what is beyond doubt ends early
 
 
 @pytest.mark.usefixtures("patience")

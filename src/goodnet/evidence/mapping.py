@@ -11,33 +11,27 @@ from goodnet.evidence.outliers import Numbers, median_deviation
 Labels = NDArray[np.int64]
 
 
-def permutation(classes: Labels, answers: Labels, count: int) -> tuple[float, dict[int, int]]:
-    """Return how far stamped images follow the one-to-one mapping of classes that they follow best.
+def follow(classes: Labels, answers: Labels, mapping: Labels) -> tuple[float, dict[int, int]]:
+    """Return how far stamped images follow a mapping of the classes.
 
     What is reversed for a clean network sends most images to the few labels that are easiest to reach; an all-to-all
     backdoor sends each class elsewhere.
 
     Args:
-        classes: true classes (n,) in 0..count - 1.
+        classes: true classes (n,) in 0..N - 1.
         answers: what the network makes of the images with the trigger on them, (n,).
-        count: N.
+        mapping: where each class is to go, (N,).
 
     Returns:
-        The share of images, 0..1, that go where the best one-to-one mapping without fixed points sends their class, and
-        this mapping, of the classes that have at least half of their images follow it.
+        The share of images, 0..1, that go there, and the mapping of those classes of which at least half do.
 
-    >>> permutation(np.array([0, 1, 2]), np.array([1, 2, 0]), 3)
-    (1.0, {0: 1, 1: 2, 2: 0})
+    >>> follow(np.array([0, 1, 1, 2]), np.array([1, 2, 1, 2]), np.array([1, 2, 0]))
+    (0.5, {0: 1, 1: 2})
     """
-    counts = np.zeros((count, count))
-    np.add.at(counts, (classes, answers), 1)
-    totals = counts.sum(1)
-    np.fill_diagonal(counts, -1)
-    rows, columns = linear_sum_assignment(counts, maximize=True)
-    followed = counts[rows, columns].clip(0)
-    pairs = zip(rows.tolist(), columns.tolist(), followed, strict=True)
-    mapping = {row: column for row, column, hits in pairs if hits and hits * 2 >= totals[row]}
-    return float(followed.sum() / max(len(classes), 1)), mapping
+    there = answers == mapping[classes]
+    hits, totals = (np.bincount(of, minlength=len(mapping)) for of in (classes[there], classes))
+    targets = {int(k): int(mapping[k]) for k in np.flatnonzero(hits) if hits[k] * 2 >= totals[k]}
+    return float(there.mean()), targets
 
 
 def likeliest(classes: Labels, outputs: Numbers) -> tuple[float, Labels]:
