@@ -15,7 +15,6 @@ from goodnet.engine import Engine
 from goodnet.evidence.size import sizes_at_rates
 from goodnet.evidence.transfer import empty_images, transfer
 from goodnet.inversion import (
-    MANY,
     ImagePool,
     InversionConfig,
     filled_batches,
@@ -40,7 +39,7 @@ HELD_OUT = 64
 """Images, at most, that a label's ASR is measured on."""
 
 GLANCED_AT = 32
-"""The same at the first look at many: what is beyond doubt then is so on few images."""
+"""The same at the first look: what is beyond doubt then is so on few images."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,7 +109,7 @@ class Search:
         Where there are many, they are screened.
         """
         if not self.budget.screens(len(labels)):
-            return self._search_all(labels, 0, self.budget.looks[0], HELD_OUT if len(labels) < MANY else GLANCED_AT)
+            return self._search_all(labels, 0, self.budget.looks[0], GLANCED_AT)
         control = control_group(labels, self.budget.control, self.seed)
         screened, starts = self._screen(labels, control)
         chosen = [label for label in labels if label in starts]

@@ -29,6 +29,8 @@ class WaveConfig:
         amplitude: of the waves, 0..1.
         highest: the highest frequency, in waves across the image, in either direction.
         images: images that each wave is added to.
+        glanced_at: so many of them at first.
+        worth: only waves under which some label has at least this mean softmax output there, 0..1, are added to all.
         neighbours: frequencies of which so many or fewer fit more or less into the image, in either direction, than of
             the best one are not compared with it.
     """
@@ -36,6 +38,8 @@ class WaveConfig:
     amplitude: float = 0.1
     highest: int = 8
     images: int = 24
+    glanced_at: int = 8
+    worth: float = 0.3
     neighbours: int = 3
 
 
@@ -63,10 +67,13 @@ def wave_leads(engine: Engine, pool: ImagePool, seed: int, config: WaveConfig | 
     images, classes = pool.pixels[order].to(engine.device), pool.classes[order].to(engine.device)
     others = (classes[:, None] != torch.arange(engine.classifier.classes, device=engine.device)).float()
     frequencies = directions(pool.shape, config.highest)
-    sent = [
-        max_of_phases(engine, images, config.amplitude * plane_waves(pool.shape, each).to(images), others)
-        for each in frequencies
-    ]
+    sent = []
+    for each in frequencies:
+        waves = config.amplitude * plane_waves(pool.shape, each).to(images)
+        reached = max_of_phases(engine, images[: config.glanced_at], waves, others[: config.glanced_at])
+        if reached.max() >= config.worth:
+            reached = max_of_phases(engine, images, waves, others)
+        sent.append(reached)
     odds = torch.stack(sent).clamp(0.5, SUREST).logit()
     near = neighbours(frequencies, config.neighbours).to(odds.device)
     best = odds.argmax(0)
