@@ -2,12 +2,12 @@
 
 No label stands out in such a network, and the trigger of a label works on one class only. Where it is known which class
 goes where, a trigger is soon reversed that sends each there, and in a clean network there is none, whatever its size.
-So the usual mapping is tried at once. Others are guessed from triggers: what moves one class of such a network
-moves the others as well. Where not every pair of classes is searched, guesses come from triggers that make images leave
-their class for anywhere, with answers as varied as possible.
+So the usual mapping is tried at once. Others are guessed from triggers: what moves one class of such a network moves
+the others as well. Where not every pair of classes is searched, guesses come from triggers that make images leave their
+class for anywhere, with answers as varied as possible.
 
-Whether the classes go to classes of their own is told by `evidence.mapping.follow`, of what the network makes of
-the images without the trigger: where it errs without one, it errs on from there.
+What follows the mapping is what the network makes of the images without the trigger: where it errs without one, it errs
+on from there.
 """
 
 from __future__ import annotations

@@ -14,14 +14,7 @@ from goodnet.checkpoint import Batch, ByLabel, Checkpoint, Facts
 from goodnet.engine import Engine
 from goodnet.evidence.size import sizes_at_rates
 from goodnet.evidence.transfer import empty_images, transfer
-from goodnet.inversion import (
-    ImagePool,
-    InversionConfig,
-    filled_batches,
-    generator_for,
-    invert,
-    labels_per_batch,
-)
+from goodnet.inversion import ImagePool, InversionConfig, filled_batches, generator_for, invert, labels_per_batch
 from goodnet.progress import Progress
 from goodnet.triggers import Family, Parameters, Trigger, stacked
 

@@ -3,7 +3,7 @@
 It is compared with what the other pairs of the same victim and of the same target need, and with how near the victim's
 images are to the target without any trigger.
 
-All are searched quickly, and those that stand out in full, where they are likely enough then.
+All are searched quickly, and those that stand out in full where they are likely enough.
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ def search_every(
     pool, held_out = (ImagePool(images[of], answered.classes[of]) for of in (slice(count), slice(count, None)))
     victims = [label for label in range(classes) if len(pool.of(label)) and len(held_out.of(label))]
     pairs = [(victim, target) for victim in victims for target in range(classes) if victim != target]
-    if len(victims) < 2:
+    if len(victims) < 2:  # with nothing to compare them with
         pairs = []
     near, _ = nearness(logits)
     sizes = np.full((classes, classes), np.nan)

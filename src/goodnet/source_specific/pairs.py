@@ -28,8 +28,8 @@ class PairConfig:
         pairs_per_call: pairs that share a call of the network.
         rate: the ASR at which sizes are compared.
         held_out: images, at most, that a pair is measured on.
-        confirmed: so many of the pairs that stand out most are searched again, once on the same images and on halves
-            of all images of the victim; the median of these sizes counts.
+        confirmed: so many of the pairs that stand out most are searched again if they are doubtful, once on the same
+            images and on halves of all images of the victim; the median of these sizes counts.
         confirmed_rate: the ASR at which these sizes are compared with those of all others. What a planted trigger does
             to most images of its victim it does to all; between classes that are alike, the last images need much more.
         halvings: of the images of a pair that is searched on halves of them.
@@ -39,7 +39,7 @@ class PairConfig:
         control: and so many of the others, drawn at random, as the measure of what is usual.
         fewest: images that a victim must have then.
         verified: so many of the most probable pairs are searched on halves of their victim's images as well then.
-        doubtful: but only those with at least this probability, 0..1, without that, which can hardly raise it.
+        doubtful: either is done only for pairs with at least this probability, 0..1, without it.
         most_images: that are looked at then; the more there are, the surer it is how near classes are to each other.
         apart: the one victim of a label needs a trigger so many times smaller than the median one.
     """
