@@ -70,7 +70,7 @@ def test_a_mapping_that_is_none_of_the_usual_ones_is_guessed(
 
     def guess(engine: Engine, pool: ImagePool, held_out: ImagePool) -> ClassMapping:
         every = source_specific.search_every(engine, pool, held_out, 0, Silent())
-        triggers = [every.triggers[pair] for pair in every.leading]
+        triggers = [pair.trigger for pair in every.leading()]
         return all_to_all.guessed(engine, pool, held_out, triggers, seed=0)
 
     assert all_to_all.usual(renamed, pool, held_out, seed=0).rate < 0.5

@@ -77,8 +77,8 @@ def usual(
         seed: of every draw.
         config: how the trigger is searched.
     """
-    mapping = torch.arange(engine.classifier.classes).roll(-1)
-    return _towards(engine, pool, held_out, mapping, generator_for(seed, NO_CLASS, "usual mapping"), config)
+    mapping, inversion = torch.arange(engine.classifier.classes).roll(-1), (config or AllToAllConfig()).towards
+    return _towards(engine, pool, held_out, mapping, generator_for(seed, NO_CLASS, "usual mapping"), inversion)
 
 
 def guessed(
@@ -107,7 +107,7 @@ def guessed(
     outputs = [engine.predict(trigger.stamp(pool.pixels)).softmax(1).cpu().numpy() for trigger in triggers]
     _, mapping = max((likeliest(pool.classes.cpu().numpy(), each) for each in outputs), key=lambda each: each[0])
     generator = generator_for(seed, NO_CLASS, "guessed mapping")
-    return _towards(engine, pool, held_out, torch.from_numpy(mapping), generator, config)
+    return _towards(engine, pool, held_out, torch.from_numpy(mapping), generator, config.towards)
 
 
 def _towards(
@@ -116,10 +116,10 @@ def _towards(
     held_out: ImagePool,
     mapping: Tensor,
     generator: torch.Generator,
-    config: AllToAllConfig | None,
+    inversion: InversionConfig,
 ) -> ClassMapping:
     """Return what the trigger does that comes closest to a mapping (N,)."""
-    family, inversion = Patch(), (config or AllToAllConfig()).towards
+    family = Patch()
     start = family.start([generator], pool.shape)
     draws = pool.draw(NO_CLASS, inversion.steps * inversion.images_per_step, generator).view(inversion.steps, 1, -1)
     targets = mapping[pool.classes.cpu()].to(engine.device)

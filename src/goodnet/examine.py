@@ -143,7 +143,7 @@ class Examination:
         every = None
         if len(found) + len(skipped) <= self.budget.pairs.most_labels:
             every = source_specific.search_every(*given, self.seed, self.progress, self.budget.pairs)
-        triggers = [] if every is None else [every.triggers[pair] for pair in every.leading]
+        triggers = [] if every is None else [pair.trigger for pair in every.leading()]
         guessed = all_to_all.guessed(*given, triggers, self.seed, config)
         mapping = max(mapping, guessed, key=lambda each: each.rate)
         findings = self._judge(found, elsewhere, skipped, mapping)

@@ -67,13 +67,14 @@ def wave_leads(engine: Engine, pool: ImagePool, seed: int, config: WaveConfig | 
     images, classes = pool.pixels[order].to(engine.device), pool.classes[order].to(engine.device)
     others = (classes[:, None] != torch.arange(engine.classifier.classes, device=engine.device)).float()
     frequencies = directions(pool.shape, config.highest)
+    glance = config.glanced_at
     sent = []
     for each in frequencies:
         waves = config.amplitude * plane_waves(pool.shape, each).to(images)
-        reached = max_of_phases(engine, images[: config.glanced_at], waves, others[: config.glanced_at])
-        if reached.max() >= config.worth:
-            reached = max_of_phases(engine, images, waves, others)
-        sent.append(reached)
+        outputs = _outputs(engine, images[:glance], waves)
+        if len(images) > glance and _at_best_phase(outputs, others[:glance]).max() >= config.worth:
+            outputs = torch.cat([outputs, _outputs(engine, images[glance:], waves)], dim=1)
+        sent.append(_at_best_phase(outputs, others[: outputs.shape[1]]))
     odds = torch.stack(sent).clamp(0.5, SUREST).logit()
     near = neighbours(frequencies, config.neighbours).to(odds.device)
     best = odds.argmax(0)
@@ -81,10 +82,14 @@ def wave_leads(engine: Engine, pool: ImagePool, seed: int, config: WaveConfig | 
     return dict(enumerate((odds.amax(0) - next_best).tolist()))
 
 
-def max_of_phases(engine: Engine, images: Tensor, waves: Tensor, others: Tensor) -> Tensor:
-    """Return the mean softmax output (N,) for each label on images of other classes (n, N), at the best phase."""
+def _outputs(engine: Engine, images: Tensor, waves: Tensor) -> Tensor:
+    """Return the softmax outputs (P, n, N) for images (n, C, H, W) with each of P waves (P, H, W) added."""
     stamped = (images + waves.unsqueeze(1).unsqueeze(1)).clamp(0, 1)
-    outputs = engine.predict(stamped.flatten(0, 1)).softmax(1).view(len(waves), len(images), -1)
+    return engine.predict(stamped.flatten(0, 1)).softmax(1).view(len(waves), len(images), -1)
+
+
+def _at_best_phase(outputs: Tensor, others: Tensor) -> Tensor:
+    """Return the mean output (N,) for each label on images of other classes (n, N), at the best phase."""
     return ((outputs * others).sum(1) / others.sum(0).clamp_min(1)).amax(0)
 
 

@@ -9,7 +9,7 @@ All are searched quickly, and those that stand out in full where they are likely
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -46,21 +46,14 @@ class EveryPair:
     sizes: Numbers
     triggers: Mapping[Classes, Trigger]
 
-    @property
-    def leading(self) -> list[Classes]:
-        """The pairs that have a size, those first that stand out most."""
-        each, _ = leads(unexplained(self.sizes, self.near))
-        return sorted((pair for pair in self.triggers if np.isfinite(each[pair])), key=lambda pair: -each[pair])
-
-    def ahead(self, pairs: Sequence[Classes], unseen: Mapping[Classes, OnUnseen]) -> list[Pair]:
-        """Return those of the pairs that have a size, with what is known of them on images not seen."""
+    def leading(self, unseen: Mapping[Classes, OnUnseen] | None = None) -> list[Pair]:
+        """Return the pairs that have a size, those first that stand out most, with what is known of unseen images."""
         each, spread = leads(unexplained(self.sizes, self.near))
-        shares = {pair: seen.share for pair, seen in unseen.items()}
-        known = {pair: float(each[pair]) for pair in pairs if np.isfinite(each[pair])}
-        count = len(self.triggers)
+        shares = {pair: seen.share for pair, seen in (unseen or {}).items()}
+        known = {pair: float(each[pair]) for pair in self.triggers if np.isfinite(each[pair])}
         return [
-            Pair(*pair, math.exp(lead), lead / spread, None, count, self.triggers[pair], shares.get(pair))
-            for pair, lead in known.items()
+            Pair(*pair, math.exp(lead), lead / spread, None, len(self.triggers), self.triggers[pair], shares.get(pair))
+            for pair, lead in sorted(known.items(), key=lambda item: -item[1])
         ]
 
 
@@ -118,16 +111,15 @@ def confirm(
         config: how to search.
     """
     config = config or PairConfig()
-    leading = every.leading
+    leading = every.leading()
     if len(leading) <= config.confirmed:  # with nothing to compare them with
         return []
-    suspects = leading[: config.confirmed]
-    doubtful = [
-        (pair.victim, pair.target) for pair in every.ahead(suspects, {}) if probability(pair) >= config.doubtful
-    ]
+    suspects = [(pair.victim, pair.target) for pair in leading[: config.confirmed]]
+    doubtful = [which for which, pair in zip(suspects, leading, strict=False) if probability(pair) >= config.doubtful]
     confirming = replace(config, rate=config.confirmed_rate)
     unseen = on_unseen(engine, every.answered, doubtful, seed, confirming)
     sizes, triggers = every.sizes.copy(), dict(every.triggers)
     for pair, size, trigger in reverse(engine, every.pool, every.held_out, doubtful, seed, confirming, "pair again"):
         sizes[pair], triggers[pair] = logarithm(float(np.median([size, *unseen[pair].sizes]))), trigger
-    return replace(every, sizes=sizes, triggers=triggers).ahead(suspects, unseen)
+    confirmed = replace(every, sizes=sizes, triggers=triggers).leading(unseen)
+    return [pair for pair in confirmed if (pair.victim, pair.target) in suspects]
